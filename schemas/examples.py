@@ -1,0 +1,210 @@
+"""One example of every record, shown in the published schemas and checked against the models by tests."""
+
+from typing import Any
+
+_AT = "2026-11-22T10:45:00.250Z"
+_DECISION = "b1946ac92492d2347c6235b4d2611184"
+_TRANSITION = "5d41402abc4b2a76b9719d911017c592"
+_DEFINITION = "7/3fa95c1e07d2"
+_SOURCE = {"topic": "shoal.events", "partition": 0, "offset": 12}
+
+_SEGMENT_CHANGE = {
+    "id": _TRANSITION,
+    "user_id": "u-7",
+    "segment": "value_tier:high",
+    "direction": "entered",
+    "seq": 12,
+    "occurred_at": _AT,
+    "emitted_at": "2026-11-22T10:45:00.262Z",
+    "cause": "event",
+    "origin": "live",
+    "reason": [{"clause": 'percentile("spend_365d") >= 0.9', "value": 0.93}],
+    "definition": _DEFINITION,
+    "model": "3/9b74c9897bac",
+    "source": _SOURCE,
+}
+
+_MEMBERSHIP = {
+    "user_id": "u-7",
+    "segments": [{"id": "value_tier:high", "since": _AT}],
+    "seq": 12,
+    "as_of": _AT,
+}
+
+_CAMPAIGN_DECISION = {
+    "id": "7d793037a0760186574b0282f2f435e7",
+    "decision_id": _DECISION,
+    "transition_id": _TRANSITION,
+    "user_id": "u-7",
+    "campaign": "cart_reminder",
+    "segment": "cart_abandoner",
+    "direction": "entered",
+    "outcome": "deferred",
+    "blocked_by": "quiet_hours",
+    "variant": None,
+    "channel": "email",
+    "occurred_at": "2026-11-22T20:45:00.250Z",
+    "due_at": "2026-11-22T20:45:00.250Z",
+    "decided_at": "2026-11-22T20:45:00.250Z",
+    "emitted_at": "2026-11-22T20:45:01.304Z",
+    "definition": _DEFINITION,
+    "model": None,
+}
+
+_CAMPAIGN_TRIGGER = {
+    "id": "9e107d9d372bb6826bd81d3542a419d6",
+    "decision_id": _DECISION,
+    "transition_id": _TRANSITION,
+    "user_id": "u-7",
+    "anonymous": False,
+    "campaign": "cart_reminder",
+    "variant": "discount",
+    "channel": "email",
+    "segment": "cart_abandoner",
+    "direction": "entered",
+    "occurred_at": _AT,
+    "due_at": _AT,
+    "expires_at": "2026-11-22T16:45:00.250Z",
+    "timezone": "Europe/Berlin",
+    "send": {"template": "cart-3", "coupon": "BACK10"},
+    "traits": {"language": "de"},
+    "cart": {
+        "items": 2,
+        "value": 99.5,
+        "currency": "EUR",
+        "products": [{"product_id": "p-1", "quantity": 2}],
+        "truncated": False,
+    },
+    "recent_products": ["p-9"],
+    "top_categories": ["shoes"],
+    "reason": [{"clause": "cart_items > 0", "value": 2}, {"clause": "time_since_cart_add >= 30m", "value": 1800}],
+    "definition": _DEFINITION,
+    "model": None,
+}
+
+_CONVERSION = {
+    "id": "e4d909c290d0fb1ca068ffaddf22cbd0",
+    "decision_id": _DECISION,
+    "user_id": "u-7",
+    "campaign": "cart_reminder",
+    "variant": "discount",
+    "event": "order",
+    "amount": 99.5,
+    "currency": "EUR",
+    "decided_at": _AT,
+    "occurred_at": "2026-11-22T11:20:07.000Z",
+    "emitted_at": "2026-11-22T11:20:07.041Z",
+    "source": {"topic": "shoal.events", "partition": 0, "offset": 31},
+}
+
+_TRAINING_SAMPLE = {
+    "id": "8277e0910d750195b448797616e091ad",
+    "user_id": "u-7",
+    "target": "purchase_7d",
+    "sampled_at": _AT,
+    "resolved_at": "2026-11-22T11:20:07.000Z",
+    "label": 1,
+    "features": {"spend_365d": 412.5, "orders_365d": 3, "average_rating": None},
+    "probability": 0.318204,
+    "model": "3/9b74c9897bac",
+    "exposed": ["cart_reminder"],
+}
+
+_DEAD_LETTER = {
+    "reason": "bad_timestamp",
+    "topic": "shoal.events",
+    "partition": 0,
+    "offset": 15,
+    "payload": '{"type": "page", "userId": "u-7", "timestamp": "yesterday"}',
+}
+
+_CAMPAIGN_RESULT = {
+    "campaign": "cart_reminder",
+    "definition": _DEFINITION,
+    "currency": "EUR",
+    "as_of": "2026-11-23T00:00:00.000Z",
+    "groups": [
+        {
+            "variant": "discount",
+            "decisions": 900,
+            "converted": 180,
+            "conversions": 195,
+            "amount": 17910.5,
+            "cost": 108.0,
+            "lift": {"estimate": 0.05, "low": 0.01, "high": 0.09},
+        },
+        {
+            "variant": "holdout",
+            "decisions": 100,
+            "converted": 15,
+            "conversions": 15,
+            "amount": 1405.0,
+            "cost": 0.0,
+            "lift": None,
+        },
+    ],
+}
+
+_PUBLISHED_DEFINITIONS = {
+    "version": 7,
+    "hash": "3fa95c1e07d2" + "0" * 52,
+    "text": "version: 7\nsegments: []\n",
+    "mapping": None,
+    "published_at": _AT,
+}
+
+_COMMAND = {
+    "id": "1f3870be274f6c49b3e31a0c6728957f",
+    "command": "pause",
+    "campaign": "cart_reminder",
+    "requested_at": _AT,
+}
+
+_RECEIPT = {
+    "id": "0cc175b9c0f1b6a831c399e269772661",
+    "command_id": "1f3870be274f6c49b3e31a0c6728957f",
+    "command": "erase",
+    "subject": "c3c5b1f6" * 8,
+    "partition": 0,
+    "requested_at": _AT,
+    "completed_at": "2026-11-22T10:45:03.000Z",
+}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "SegmentChange": _SEGMENT_CHANGE,
+    "Membership": _MEMBERSHIP,
+    "CampaignDecision": _CAMPAIGN_DECISION,
+    "CampaignTrigger": _CAMPAIGN_TRIGGER,
+    "Conversion": _CONVERSION,
+    "TrainingSample": _TRAINING_SAMPLE,
+    "DeadLetter": _DEAD_LETTER,
+    "CampaignResult": _CAMPAIGN_RESULT,
+    "PublishedDefinitions": _PUBLISHED_DEFINITIONS,
+    "Command": _COMMAND,
+    "Receipt": _RECEIPT,
+}
+
+EVENT_EXAMPLES: list[dict[str, Any]] = [
+    {
+        "type": "track",
+        "event": "Order Completed",
+        "messageId": "m-81",
+        "userId": "u-7",
+        "anonymousId": None,
+        "timestamp": "2026-11-22T10:15:00.250Z",
+        "context": {"timezone": "Europe/Berlin"},
+        "properties": {
+            "order_id": "o-5",
+            "total": 99.5,
+            "currency": "EUR",
+            "products": [{"product_id": "p-1", "category": "shoes", "price": 49.75, "quantity": 2}],
+        },
+    },
+    {
+        "type": "identify",
+        "userId": "u-7",
+        "timestamp": 1795342500250,
+        "traits": {"country": "DE", "timezone": "Europe/Berlin", "consent": {"email": True, "profiling": True}},
+    },
+    {"type": "page", "anonymousId": "a-3", "timestamp": "2026-11-22T10:15:00.250Z"},
+]

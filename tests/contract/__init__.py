@@ -1,0 +1,1 @@
+"""What others may rely on: records, topics and definitions, as published."""

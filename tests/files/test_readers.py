@@ -1,0 +1,107 @@
+"""Files as they lie on disk: packing, formats, line numbers, damage."""
+
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from worker.errors import JobFailed, WrongUsage
+from worker.files.readers import LINE_BYTES_MAX, inspect
+from worker.files.source import Source
+
+LINES = [b'{"a":1}', b"", b"  ", b'{"b":2}']
+TEXT = b"\n".join(LINES) + b"\n"
+
+
+def two_frames(text: bytes) -> bytes:
+    """Zstandard as log shippers write it: one frame after the other."""
+    packer = zstandard.ZstdCompressor()
+    return packer.compress(text[:9]) + packer.compress(text[9:])
+
+
+def read(*paths: Path) -> tuple[list[bytes], list[int]]:
+    """Everything in some files."""
+    payloads: list[bytes] = []
+    offsets: list[int] = []
+    for batch_payloads, batch_offsets in Source(paths, None).batches(3):
+        payloads += batch_payloads
+        offsets += batch_offsets
+    return payloads, offsets
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, two_frames])
+def test_packing_is_told_by_content_and_not_by_name(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """The same lines come out of a file however it is packed, though its name says nothing."""
+    file = tmp_path / "events"
+    file.write_bytes(pack(TEXT))
+    assert read(file) == (LINES, [0, 1, 2, 3])
+
+
+def test_offsets_run_on_over_files_and_count_blank_lines(tmp_path: Path) -> None:
+    """The second file's first record follows the first file's last line, which needs no newline at its end."""
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    first.write_bytes(TEXT[:-1])
+    second.write_bytes(TEXT)
+    assert read(first, second) == (LINES + LINES, list(range(8)))
+
+
+def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
+    """No line, no record; a lone newline is one blank line."""
+    empty, newline = tmp_path / "empty.jsonl", tmp_path / "newline.jsonl"
+    empty.write_bytes(b"")
+    newline.write_bytes(b"\n")
+    assert (read(empty), read(newline)) == (([], []), ([b""], [0]))
+
+
+def test_an_endless_line_is_cut_to_what_shows_that_it_is_too_long(tmp_path: Path) -> None:
+    """Three megabytes without a newline are kept as one byte more than a record may have, and the next line is whole."""
+    file = tmp_path / "long.jsonl"
+    file.write_bytes(b"x" * 3_000_000 + b"\n" + LINES[0])
+    payloads, offsets = read(file)
+    assert ([len(payload) for payload in payloads], offsets) == ([LINE_BYTES_MAX, len(LINES[0])], [0, 1])
+
+
+@pytest.mark.parametrize("records_max", [1, 2, 5, 100])
+def test_batches_are_full_but_the_last(tmp_path: Path, records_max: int) -> None:
+    """Nothing is lost or moved by the size of batches."""
+    file = tmp_path / "many.jsonl"
+    file.write_bytes(b"".join(b"%d\n" % number for number in range(11)))
+    batches = list(Source([file], None).batches(records_max))
+    assert all(len(payloads) == records_max for payloads, _ in batches[:-1])
+    assert [offset for _, offsets in batches for offset in offsets] == list(range(11))
+    assert [int(payload) for payloads, _ in batches for payload in payloads] == list(range(11))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstandard.ZstdCompressor().compress])
+def test_a_file_cut_short_is_told_in_a_sentence(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """Half a packed file is a failed job that names the file."""
+    file = tmp_path / "half.jsonl.packed"
+    packed = pack(b"".join(b'{"n":%d}\n' % (number * 7919 % 10_007) for number in range(5000)))
+    file.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(JobFailed, match=r"half\.jsonl\.packed is damaged or cut short"):
+        read(file)
+
+
+def test_what_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    """A missing file, a folder and a zip archive are each refused before anything is read."""
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04....")
+    for name in ("missing.jsonl", ".", "a.zip"):
+        with pytest.raises(WrongUsage):
+            inspect(tmp_path / name)
+
+
+def test_formats_are_told_apart(tmp_path: Path) -> None:
+    """CSV by its name under the packing's suffix, Parquet by its first bytes, the rest is JSON lines."""
+    for name in ("a.csv", "a.CSV.gz", "a.tsv", "a.jsonl", "a.csv.json", "a"):
+        (tmp_path / name).write_bytes(b"x")
+    pyarrow.parquet.write_table(pyarrow.table({"userId": ["u"]}), tmp_path / "a.dat")
+    found = {path.name: inspect(path).format for path in tmp_path.iterdir()}
+    assert found == {
+        "a.csv": "csv", "a.CSV.gz": "csv", "a.tsv": "csv", "a.jsonl": "jsonl", "a.csv.json": "jsonl", "a": "jsonl",
+        "a.dat": "parquet",
+    }  # fmt: skip

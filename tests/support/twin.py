@@ -1,0 +1,224 @@
+"""The naive twin: the whole contract once more, one user and one record at a time, in plain Python.
+
+Written from CONTRACT.md and docs/semantics.md, never from the engine, and meant to be obviously right rather than
+fast: the engine is held to it transition by transition, decision by decision, id by id. Only training and its
+samples are left out. Outputs are the records of CONTRACT section 5 without `emitted_at`.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.twin_campaigns import Desk, Move
+from tests.support.twin_decode import NULL_KEY, Event, Reader, RefusedError
+from tests.support.twin_rules import Rules
+from tests.support.twin_time import hexdigits, written
+from tests.support.twin_user import Change, User
+
+__all__ = ["NULL_KEY", "PAYLOAD_SHOWN", "Twin"]
+
+PAYLOAD_SHOWN = 1_024  # bytes of a dead letter's payload that the twin shows
+
+
+class Twin(Desk):
+    """One partition under given definitions.
+
+    `clock` is "event" (only records move time) or "wall" (records come with `arrival_ms`). `model` is a snapshot as a
+    plain dict. Outputs: `transitions`, `decisions`, `triggers`, `conversions`, `dead_letters`, lists of plain dicts in
+    the order in which they happened; `counts` as below.
+    """
+
+    def __init__(
+        self,
+        definitions: dict[str, Any],
+        definition_hash: str,
+        *,
+        mapping_path: str | Path | None = None,
+        topic: str = "shoal.events",
+        partition: int = 0,
+        partitions: int = 1,
+        grace_ms: int = 2000,
+        clock: str = "event",
+        model: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.rules = Rules(definitions, definition_hash, model)
+        self.topic, self.partition, self.partitions, self.grace_ms = topic, partition, partitions, grace_ms
+        self.event_clock = clock == "event"
+        self.reader = Reader(mapping_path, event_clock=self.event_clock)
+        self.users: dict[str, User] = {}
+        self.clock: int | None = None
+        self.wall_ms = 0
+        self.due: list[tuple[int, int, str]] = []
+        self.transitions: list[dict[str, Any]] = []
+        self.dead_letters: list[dict[str, Any]] = []
+        self.read = self.applied = self.duplicates = self.repaired = 0
+        self.dead_by_reason: Counter[str] = Counter()
+        self.repaired_by_reason: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """`read`, `applied`, `duplicates`, `repaired` (records); `dead_letters` and `repaired_reasons` by reason."""
+        return {
+            "read": self.read,
+            "applied": self.applied,
+            "duplicates": self.duplicates,
+            "dead_letters": dict(self.dead_by_reason),
+            "repaired": self.repaired,
+            "repaired_reasons": dict(self.repaired_by_reason),
+        }
+
+    # What happens to a partition
+
+    def record(
+        self, offset: int, payload: bytes, key: object = None, arrival_ms: int | None = None, wall_ms: int | None = None
+    ) -> None:
+        """Take the next record. `key` None: not checked (files); `NULL_KEY`: a record without one where keys are."""
+        self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
+        self.read += 1
+        try:
+            event = self.reader.read(payload, self.rules.data, key=key, arrival_ms=arrival_ms, clock=self.clock)
+        except RefusedError as refused:
+            self.bury(offset, payload, refused.args[0])
+            return
+        event.offset = offset
+        self.clock = event.arrival if self.clock is None else max(self.clock, event.arrival)
+        self.pass_time(self.clock - self.grace_ms)
+        user = self.users.get(event.user)
+        if user and user.is_duplicate(event):
+            self.duplicates += 1
+            return
+        self.applied += 1
+        self.repaired += bool(event.repaired)
+        self.repaired_by_reason.update(event.repaired)
+        self.apply(event, max(event.time, self.clock - self.grace_ms))
+
+    def tick(self, until_ms: int, wall_ms: int | None = None) -> None:
+        """Time passes for everyone up to and including an instant."""
+        self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
+        self.pass_time(until_ms)
+        for user in self.users.values():
+            user.clock = max(user.clock, until_ms)
+        self.clock = until_ms if self.clock is None else max(self.clock, until_ms)
+
+    def publish(
+        self,
+        definitions: dict[str, Any] | None = None,
+        definition_hash: str | None = None,
+        model: dict[str, Any] | None = None,
+        wall_ms: int | None = None,
+    ) -> None:
+        """New definitions, or a new model, take effect at the present partition clock."""
+        self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
+        if self.clock is not None:
+            self.pass_time(self.clock)
+        old, cause = self.rules, "model" if definitions is None else "definition"
+        self.rules = Rules(definitions or old.data, definition_hash or old.hash, model or old.model)
+        for user in self.users.values():
+            assert self.clock is not None
+            user.follow(self.rules)
+            user.clock = max(user.clock, self.clock)
+            gone = [
+                leaf
+                for segment in old.segments
+                for leaf in self.members_of(user, segment.id)
+                if not self.rules.is_leaf(leaf)
+            ]
+            user.sample()
+            self.evaluate(user, cause, changes=[user.leave(name, []) for name in gone])
+
+    def memberships(self) -> list[dict[str, Any]]:
+        """The memberships of all users with at least one transition, by first appearance."""
+        passed = -(10**18) if self.clock is None else self.clock - self.grace_ms
+        return [user.as_record(max(user.clock, passed), written) for user in self.users.values() if user.seq]
+
+    # How it happens
+
+    @staticmethod
+    def members_of(user: User, segment: str) -> list[str]:
+        """Where a user is a member of a segment or a group."""
+        return [name for name in user.members if name.split(":")[0] == segment]
+
+    def bury(self, offset: int, payload: bytes, reason: str) -> None:
+        """A dead letter, its payload cut."""
+        self.dead_by_reason[reason] += 1
+        shown = payload[:PAYLOAD_SHOWN].decode("utf-8", "replace")
+        self.dead_letters.append(
+            {"reason": reason, "topic": self.topic, "partition": self.partition, "offset": offset, "payload": shown}
+        )
+
+    def due_users(self, until_ms: int) -> Iterator[tuple[User, int]]:
+        """Users and their next instants up to a limit, by (instant, first appearance)."""
+        while self.due and self.due[0][0] <= until_ms:
+            instant, _, name = heapq.heappop(self.due)
+            if self.users[name].next_instant() == instant:  # else she has moved on since this was noted
+                yield self.users[name], instant
+
+    def pass_time(self, until_ms: int) -> None:
+        """Everyone follows up to and including a limit."""
+        for user, instant in self.due_users(until_ms):
+            self.reach(user, instant)
+
+    def reach(self, user: User, instant: int) -> None:
+        """A user's time reaches an instant at which something could change."""
+        daily = user.is_daily(instant)
+        user.clock = instant
+        if daily:
+            user.sample()
+        self.evaluate(user, "timer")
+
+    def apply(self, event: Event, limit: int) -> None:
+        """Time passes for the user, the event is applied, the user is evaluated at her clock."""
+        user = self.users.get(event.user)
+        if user is None:
+            user = self.users[event.user] = User(event.user, len(self.users), self.rules, limit)
+        instant = user.next_instant()
+        while instant is not None and instant <= limit:
+            self.reach(user, instant)
+            instant = user.next_instant()
+        user.clock = max(user.clock, limit)
+        user.apply(event)
+        if event.kind != "identify":
+            self.convert(user, event)
+        user.sample()
+        self.evaluate(user, "event", offset=event.offset)
+
+    def evaluate(
+        self, user: User, cause: str, *, offset: int | None = None, changes: list[Change] | None = None
+    ) -> None:
+        """Judge all segments once, record what changed, let the campaigns decide, note the next instant."""
+        found = list(changes or [])
+        for segment in self.rules.segments:
+            found += user.settle(segment)
+        moves = [self.transition(user, change, cause, offset) for change in found]
+        self.run_campaigns(user, moves, by_version=cause in ("model", "definition"))
+        instant = user.next_instant()
+        if instant is not None:
+            heapq.heappush(self.due, (instant, user.appearance, user.id))
+
+    def transition(self, user: User, change: Change, cause: str, offset: int | None) -> Move:
+        """Record a transition."""
+        direction, segment, reason = change
+        place = () if offset is None else (self.partition, offset)
+        name = hexdigits(user.id, segment, direction, self.rules.hash, user.clock, cause, *place)
+        user.seq += 1
+        source = {"topic": self.topic, "partition": self.partition, "offset": offset}
+        self.transitions.append(
+            {
+                "id": name,
+                "user_id": user.id,
+                "segment": segment,
+                "direction": direction,
+                "seq": user.seq,
+                "occurred_at": written(user.clock),
+                "cause": cause,
+                "origin": "backfill" if cause in ("model", "definition") else "live",
+                "reason": reason,
+                "definition": self.rules.label,
+                "model": self.rules.model_label,
+                "source": None if offset is None else source,
+            }
+        )
+        return Move(name, segment, direction, user.clock)

@@ -1,0 +1,133 @@
+"""The naive twin's definitions: plain YAML data, with the conditions parsed and everything put in its order.
+
+The data is known to be valid; nothing is checked here.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.twin_conditions import (
+    Condition,
+    Expression,
+    Member,
+    Read,
+    clauses_of,
+    parse,
+    reads_of,
+    samples_of,
+    sides_of,
+)
+from tests.support.twin_features import ledgers_of
+from tests.support.twin_time import duration_ms
+
+
+@dataclass
+class Leaf:
+    """What a user can be a member of: a segment or a tier."""
+
+    id: str
+    enter: Condition
+    exit: Condition | None
+    min_dwell_ms: int
+
+
+@dataclass
+class Segment:
+    """A segment as written: one leaf, or tiers in order, or clusters (no leaves)."""
+
+    id: str
+    leaves: list[Leaf] = field(default_factory=list)
+    tiered: bool = False
+    clusters: bool = False
+    min_dwell_ms: int = 0
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """All its conditions."""
+        return [c for leaf in self.leaves for c in (leaf.enter, leaf.exit) if c is not None]
+
+
+def segment_of(data: dict[str, Any]) -> Segment:
+    """One segment of the definitions."""
+    dwell = duration_ms(data.get("min_dwell"))
+    segment = Segment(
+        data["id"], clusters=bool(data.get("clusters")), tiered=bool(data.get("tiers")), min_dwell_ms=dwell
+    )
+    for part in data.get("tiers") or ([data] if data.get("enter") else []):
+        own = duration_ms(part["min_dwell"]) if part.get("min_dwell") is not None else dwell
+        name = f"{data['id']}:{part['id']}" if segment.tiered else data["id"]
+        leave = part.get("exit")
+        segment.leaves.append(Leaf(name, parse(part["enter"]), parse(leave) if leave else None, own))
+    return segment
+
+
+def in_order(segments: list[Segment]) -> list[Segment]:
+    """The order of evaluation: repeatedly the first in the file whose reads are done."""
+    waiting, done = list(segments), list[Segment]()
+    while waiting:
+        names = {segment.id for segment in done}
+        ready = next(s for s in waiting if members_read(s) <= names)
+        waiting.remove(ready)
+        done.append(ready)
+    return done
+
+
+def members_read(segment: Segment) -> set[str]:
+    """The segments that a segment's conditions ask for by `member`."""
+    clauses = [clause for condition in segment.conditions for clause in clauses_of(condition)]
+    return {clause.segment.split(":")[0] for clause in clauses if isinstance(clause, Member)}
+
+
+class Rules:
+    """A version of the definitions together with the model that is live beside it."""
+
+    def __init__(self, definitions: dict[str, Any], definition_hash: str, model: dict[str, Any] | None) -> None:
+        self.data, self.hash, self.model = definitions, definition_hash, model
+        self.label = f"{definitions['version']}/{definition_hash[:12]}"
+        self.model_label = f"{model['version']}/{model['hash'][:12]}" if model else None
+        self.timezone: str = definitions.get("timezone", "UTC")
+        self.currency: str = definitions.get("currency", "EUR")
+        self.salt: str = str((definitions.get("holdout") or {}).get("salt", ""))
+        self.file_order = [segment_of(segment) for segment in definitions["segments"]]
+        self.segments = in_order(self.file_order)
+        self.leaves = {leaf.id: leaf for segment in self.segments for leaf in segment.leaves}
+        self.campaigns_in_file: list[dict[str, Any]] = definitions.get("campaigns") or []
+        self.campaigns = sorted(self.campaigns_in_file, key=lambda campaign: -campaign.get("priority", 0))
+        self.caps: list[dict[str, Any]] = definitions.get("caps") or []
+        clauses = [c for s in self.segments for condition in s.conditions for c in clauses_of(condition)]
+        self.clauses = list(dict.fromkeys(clauses))
+        sides = [side for clause in self.clauses for side in sides_of(clause)]
+        self.samples: list[Expression] = list(dict.fromkeys(part for side in sides for part in samples_of(side)))
+        if any(segment.clusters for segment in self.segments) and Read("cluster") not in self.samples:
+            self.samples.append(Read("cluster"))
+
+    @property
+    def channels(self) -> set[str]:
+        """The channels whose consents are kept."""
+        parts = [*self.campaigns_in_file, *self.caps]
+        return {part["channel"] for part in parts if part.get("channel")}
+
+    @property
+    def reads_clusters(self) -> bool:
+        """Whether anything asks for a user's cluster."""
+        return Read("cluster") in self.samples
+
+    def ledger_names(self) -> list[str]:
+        """The names of all ledgers that these definitions and this model read."""
+        reads = [read for clause in self.clauses for side in sides_of(clause) for read in reads_of(side)]
+        names = {"latest activity"} | {name for read in reads for name in ledgers_of(read.feature)}
+        for read in reads:
+            if read.feature == "percentile" and read.argument:
+                names.update(ledgers_of(read.argument))
+        if self.model and any(
+            read.feature in ("probability", "cluster") for read in [*reads, *self.samples] if isinstance(read, Read)
+        ):
+            names.update(name for feature in self.model.get("features", []) for name in ledgers_of(feature["name"]))
+        if self.campaigns_in_file:
+            names |= {"cart", "recent", "interest"}
+        return sorted(names)
+
+    def is_leaf(self, name: str) -> bool:
+        """Whether a member of `name` under an earlier version can stay one."""
+        group = name.split(":", maxsplit=1)[0]
+        return name in self.leaves or any(s.clusters and s.id == group and name != group for s in self.segments)

@@ -1,0 +1,256 @@
+"""The command line, `shoal`: what a person types, turned into a call of one of the jobs, and its result into words.
+
+Exit status: 0 done, 1 the job failed, 2 wrong usage or configuration. What goes wrong is told on stderr in one sentence
+that says what to do (mistakes in a definitions file, a line each before it); a traceback only with SHOAL_DEBUG=1.
+Long work shows progress on a terminal and is quiet in a pipe. Nothing else in the project prints.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from worker.errors import ShoalError, WrongUsage
+from worker.simulate.command import simulate
+
+if TYPE_CHECKING:
+    from worker.files.replay import Progress
+
+app = typer.Typer(
+    name="shoal",
+    help="Real-time segmentation of a shop's users: events in, segment changes and campaign decisions out.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+definitions_app = typer.Typer(help="Check and test definitions files.")
+bench_app = typer.Typer(help="Measure.")
+app.add_typer(definitions_app, name="definitions")
+app.add_typer(bench_app, name="bench")
+app.command("simulate")(simulate)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+DEMO_OUTPUT = Path("demo-output")
+
+
+@app.callback(invoke_without_command=True)
+def shoal(context: typer.Context) -> None:
+    """Real-time segmentation of a shop's users: events in, segment changes and campaign decisions out."""
+    if context.invoked_subcommand is None:
+        _console().print(context.get_help(), markup=False, highlight=False)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs.")] = DEMO_OUTPUT,
+    as_json: JsonOption = False,
+) -> None:
+    """Run 60 days of a simulated shop through the engine, live on a terminal, under a minute."""
+    from rich.live import Live
+
+    from worker.files import demo as job
+    from worker.files import demo_view
+
+    console = _console()
+    if as_json or not console.is_terminal:
+        summary = job.demo(out)
+    else:
+        console.print("Compiling the engine; the first time takes some seconds.", style="dim")
+        with Live(console=console, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
+            summary = job.demo(out, show=demo_view.View(live))
+    if as_json:
+        _print_json(summary.as_json())
+        return
+    console.print(summary.as_table())
+    console.print(demo_view.what_next(out, _somebody(out)))
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSONL, CSV or Parquet; .gz, .zst and .xz too.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the state.")],
+    definitions: Annotated[
+        Path | None, typer.Option(metavar="F", help="Definitions file; default: the demo's.")
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(metavar="M", help="Mapping of events or of columns: a file, or a shipped name.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="T", help="Let time run on to T, RFC 3339; default: the largest event time.")
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Records per step; no result depends on it.")
+    ] = 10_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the engine over files: segment changes, decisions and triggers out, and a summary."""
+    from worker.files import configuration
+    from worker.files.replay import Request
+    from worker.files.replay import replay as run
+
+    under = configuration.load(definitions, mapping)
+    request = Request(files, out, _instant_ms(until), batch)
+    with _progress() as progress:
+        summary = run(under, request, progress)
+    if as_json:
+        _print_json(summary.as_json())
+        return
+    console = _console()
+    console.print(summary.as_table())
+    console.print(f"Written into {out}. Why a user is where she is: shoal explain USER --state {out}", highlight=False)
+
+
+@app.command()
+def explain(
+    user: Annotated[str, typer.Argument(metavar="USER", help="A user id, as in memberships.jsonl.")],
+    state: Annotated[
+        Path, typer.Option(metavar="DIR", help="The --out folder of a finished replay or demo.")
+    ] = DEMO_OUTPUT,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a user is where she is: every segment's clauses with values, the next instant, recent transitions."""
+    from worker.files import explanation
+
+    explained = explanation.explain(user, state)
+    if as_json:
+        _print_json(explained)
+        return
+    _console().print(explanation.as_text(explained))
+
+
+@definitions_app.command("check")
+def definitions_check(
+    file: Annotated[Path, typer.Argument(metavar="F", help="Definitions file.")],
+    mapping: Annotated[
+        str | None, typer.Option(metavar="M", help="Mapping file of events, if not the shipped one.")
+    ] = None,
+) -> None:
+    """Validate a definitions file: all mistakes at once, each with its definition, line and column."""
+    from worker.files import configuration
+
+    found = configuration.load(file, mapping).checked.definitions
+    counts = (
+        f"{len(part)} {name}"
+        for part, name in ((found.segments, "segments"), (found.campaigns, "campaigns"), (found.tests, "tests"))
+    )
+    _console().print(f"{file} is right: version {found.version}, {', '.join(counts)}.", highlight=False)
+
+
+@definitions_app.command("test")
+def definitions_test(
+    file: Annotated[Path, typer.Argument(metavar="F", help="Definitions file.")],
+    mapping: Annotated[
+        str | None, typer.Option(metavar="M", help="Mapping file of events, if not the shipped one.")
+    ] = None,
+) -> None:
+    """Run the `tests` of a definitions file: each with what was expected and, where it isn't so, why."""
+    from worker.files import configuration, stories
+
+    under = configuration.load(file, mapping)
+    verdicts = list(stories.run(under.checked, under.mapping))
+    for verdict in verdicts:
+        print(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.name}")
+        for failure in verdict.failures:
+            print(f"      {failure}")
+    failed = sum(not verdict.passed for verdict in verdicts)
+    print(f"{len(verdicts) - failed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+@bench_app.command("core")
+def bench_core(as_json: JsonOption = False) -> None:
+    """Measure the engine on one core: CPU per event, bytes per user, re-evaluation, the storm. Under five minutes."""
+    from worker.bench import core
+
+    console = Console(stderr=True)
+    result = core.run(say=console.print if console.is_terminal else None)
+    if as_json:
+        _print_json(result)
+    else:
+        _console().print(core.as_table(result))
+
+
+def main() -> NoReturn:
+    """Run the command line and exit. Every way out of the program is here."""
+    try:
+        status = app(prog_name="shoal", standalone_mode=False)
+        sys.stdout.flush()
+    except ShoalError as error:
+        _fail(str(error), error.exit_status)
+    except TyperException as error:
+        _fail(f"{error.format_message().rstrip('.')}; shoal --help says what there is.", error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Stopped: what was written so far is incomplete, run it again.", 1)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python flushes at exit, and must find something that takes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("SHOAL_DEBUG"):
+            raise
+        _fail(f"A mistake of Shoal's own ({type(error).__name__}: {error}): SHOAL_DEBUG=1 shows where; report it.", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"shoal: {message}" if "\n" not in message else message, file=sys.stderr)
+    sys.exit(status)
+
+
+def _console() -> Console:
+    return Console(soft_wrap=not sys.stdout.isatty())
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(msgspec.json.encode(value).decode())
+
+
+def _instant_ms(text: str | None) -> int | None:
+    """An instant in ms since the epoch; without an offset it is UTC's."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WrongUsage(f"--until {text} is no time: write one like 2011-12-10T00:00:00Z.") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def _somebody(out: Path) -> str | None:
+    """A user with something to tell: the one of the last trigger."""
+    last = None
+    with (out / "campaign-triggers.jsonl").open("rb") as lines:
+        for line in lines:
+            last = line
+    return msgspec.json.decode(last)["user_id"] if last else None
+
+
+@contextmanager
+def _progress() -> Iterator["Progress | None"]:
+    """Something to call after each batch: a bar on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    count = TextColumn("{task.fields[records]:,} events")
+    with Bar(
+        TextColumn("replaying"), BarColumn(), count, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("", total=None, records=0)
+        yield lambda done, total, records: bar.update(task, completed=done, total=total, records=records)
+
+
+if __name__ == "__main__":
+    main()

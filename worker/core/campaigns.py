@@ -1,0 +1,336 @@
+"""Which campaign may reach the user now: the checks of the contract, in their order.
+
+The rule: the first check that refuses is the one that is named. Every decision, sent or not, is an effect; a trigger waits in
+the row, at most one per campaign. Windows run [decision, decision + d).
+"""
+
+import math
+
+import numpy as np
+
+from worker.core.compiled import compiled
+from worker.core.layout import FOREVER, NEVER, SENDS_REMEMBERED, USER_HASH, ZONE
+from worker.core.segments import CONVERSIONS, DECISIONS, ENTERED, TRANSITIONS, TRIGGERS, write_reasons
+from worker.core.zones import defer_quiet, is_quiet
+
+__all__ = ["convert", "decide_campaigns"]
+
+FIRED, SUPPRESSED, DEFERRED, CANCELLED, HELD_OUT, SHADOWED = range(6)
+(NOTHING, PAUSED, EXITED_BEFORE, STALE, CONSENT, COOLDOWN, DELAY, QUIET_HOURS, HOLDOUT, RATE_LIMIT, CAP) = range(11)
+LIVE, SHADOW, PAUSE = range(3)
+# Words of a pending trigger: when to look again, when it was due, and the transition it stems from.
+WHEN, DUE, OCCURRED, OFFSET, ORIGIN = range(5)
+# Words of the latest fired or held-out decision.
+DECIDED, LAST_OCCURRED, LAST_OFFSET, LAST_ORIGIN = range(4)
+NO_VARIANT, WAS_HELD_OUT = -1, -2
+HOURS_COUNTED = 32
+HOUR_MS = 3_600_000
+# How a transition's version, segment, direction and cause share one word.
+ORIGIN_VERSION, ORIGIN_SEGMENT, ORIGIN_DIRECTION, ORIGIN_CAUSE = 36, 4, 3, 7
+SEGMENT_MASK = 0xFFFFFFFF
+# Causes, as they are numbered in transitions.
+EVENT, TIMER = 0, 1
+
+
+@compiled
+def origin_of(version, segment, direction, cause):
+    """Pack what identifies a transition, besides user, time and offset, into one int64."""
+    packed = (np.int64(version) << ORIGIN_VERSION) | (np.int64(segment) << ORIGIN_SEGMENT)
+    return packed | (np.int64(direction) << ORIGIN_DIRECTION) | np.int64(cause)
+
+
+@compiled
+def segment_of(origin):
+    """Return the text number of the segment of a packed transition."""
+    return (origin >> ORIGIN_SEGMENT) & SEGMENT_MASK
+
+
+@compiled
+def _random(o, user_hash, seed):
+    """Return the user's random number in [0, 1) for a purpose: splitmix64 (Steele, Lea, Flood 2014) of both hashes."""
+    # One-element arrays, because numpy's scalars warn of the overflow that is meant here.
+    z = o.mixing
+    z[0] = user_hash ^ seed
+    z += np.uint64(0x9E3779B97F4A7C15)
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return np.float64(z[0]) / 18446744073709551616.0
+
+
+@compiled
+def _paused(campaign, clock):
+    outside = clock < campaign["starts"] or clock >= campaign["ends"]
+    return campaign["status"] == PAUSE or campaign["braked"] == 1 or outside
+
+
+@compiled
+def _cooling(s, slot, clock, campaign):
+    decided = s.wide[slot, campaign["last"] + DECIDED]
+    return decided != NEVER and clock - decided < campaign["cooldown"]
+
+
+@compiled
+def _capped(p, s, slot, clock, campaign):
+    """Return whether a cap of the campaign's channel is full at `clock`."""
+    for place in range(len(p.caps)):
+        cap = p.caps[place]
+        if cap["channel"] != campaign["channel"]:
+            continue
+        inside = 0
+        for send in range(cap["sends"], cap["sends"] + SENDS_REMEMBERED):
+            decided = s.wide[slot, send]
+            if decided != NEVER and clock - decided < cap["per"]:
+                inside += 1
+        if inside >= cap["limit"]:
+            return True
+    return False
+
+
+@compiled
+def _hour_full(s, place, campaign, clock):
+    if campaign["hour_max"] < 0:
+        return False
+    hour = clock // HOUR_MS
+    cell = hour % HOURS_COUNTED
+    if s.hours[place, cell, 0] < hour:
+        return campaign["hour_max"] == 0
+    return s.hours[place, cell, 0] > hour or s.hours[place, cell, 1] >= campaign["hour_max"]
+
+
+@compiled
+def _count_hour(s, place, clock):
+    hour = clock // HOUR_MS
+    cell = hour % HOURS_COUNTED
+    if s.hours[place, cell, 0] != hour:
+        s.hours[place, cell, 0] = hour
+        s.hours[place, cell, 1] = 0
+    s.hours[place, cell, 1] += 1
+
+
+@compiled
+def _held_out(p, s, o, slot, campaign):
+    user = s.wide[slot, USER_HASH]
+    share = p.settings[0]["holdout"]
+    if share > 0.0 and _random(o, user, p.settings[0]["holdout_seed"]) < share:
+        return True
+    return campaign["holdout"] > 0.0 and _random(o, user, campaign["holdout_seed"]) < campaign["holdout"]
+
+
+@compiled
+def _variant(p, s, o, slot, campaign):
+    """Return the text number of the user's variant, by cumulative shares; NO_VARIANT without variants."""
+    if campaign["variants_first"] == campaign["variants_last"]:
+        return np.int64(NO_VARIANT)
+    drawn = _random(o, s.wide[slot, USER_HASH], campaign["variant_seed"])
+    for place in range(campaign["variants_first"], campaign["variants_last"]):
+        if drawn < p.variants[place]["until"]:
+            return np.int64(p.variants[place]["text"])
+    return np.int64(p.variants[campaign["variants_last"] - 1]["text"])
+
+
+@compiled
+def _check(p, s, z, o, slot, clock, place, due, wall):
+    """Make the checks before the holdout; return (check that refuses or NOTHING, when to look again)."""
+    campaign = p.campaigns[place]
+    if _paused(campaign, clock):
+        return PAUSED, FOREVER
+    if wall != NEVER and wall - due > campaign["expires"]:
+        return STALE, FOREVER
+    if campaign["consent"] >= 0 and s.narrow[slot, campaign["consent"]] != 1:
+        return CONSENT, FOREVER
+    if _cooling(s, slot, clock, campaign) or s.wide[slot, campaign["pending"] + WHEN] != FOREVER:
+        return COOLDOWN, FOREVER
+    if clock < due:
+        return DELAY, due
+    if campaign["quiet_from"] >= 0:
+        held = s.narrow[slot, ZONE]
+        zone = np.int64(held) if held >= 0 else np.int64(p.settings[0]["zone"])
+        if is_quiet(z, zone, clock, campaign["quiet_from"], campaign["quiet_to"]):
+            if campaign["quiet_drop"] == 1:
+                return QUIET_HOURS, FOREVER
+            return QUIET_HOURS, defer_quiet(z, zone, clock, campaign["quiet_from"], campaign["quiet_to"])
+    return NOTHING, FOREVER
+
+
+@compiled
+def _outcome(p, s, o, slot, clock, place):
+    """Make the checks from the holdout on; return (outcome, check that refuses or NOTHING)."""
+    campaign = p.campaigns[place]
+    if _held_out(p, s, o, slot, campaign):
+        return HELD_OUT, HOLDOUT
+    if _hour_full(s, place, campaign, clock):
+        return SUPPRESSED, RATE_LIMIT
+    if _capped(p, s, slot, clock, campaign):
+        return SUPPRESSED, CAP
+    return (SHADOWED if campaign["status"] == SHADOW else FIRED), NOTHING
+
+
+@compiled
+def _record(p, s, o, slot, clock, place, outcome, refusal, variant, due, occurred, offset, origin):
+    """Append a decision; a fired one with the row as it is, from which its trigger is written."""
+    entry = o.decisions[o.counts[DECISIONS]]
+    o.counts[DECISIONS] += 1
+    entry["slot"] = slot
+    entry["campaign"] = place
+    entry["outcome"] = outcome
+    entry["refusal"] = refusal
+    entry["variant"] = variant
+    entry["at"] = clock
+    entry["due"] = due
+    entry["occurred"] = occurred
+    entry["offset"] = offset
+    entry["origin"] = origin
+    entry["trigger"] = -1
+    if outcome != FIRED:
+        return
+    first, last = _trigger_clauses(p, place, segment_of(origin), (origin >> ORIGIN_DIRECTION) & 1)
+    entry["reasons"] = write_reasons(p, s, o, slot, clock, first, last)
+    entry["clauses_first"] = first
+    entry["clauses_last"] = last
+    entry["trigger"] = o.counts[TRIGGERS]
+    o.triggers[o.counts[TRIGGERS]] = s.wide[slot]
+    o.counts[TRIGGERS] += 1
+
+
+@compiled
+def _trigger_clauses(p, place, segment, direction):
+    """Return the clauses of the condition that let the user into, or out of, the campaign's segment."""
+    unit = p.campaigns[place]["unit"]
+    if unit < 0:
+        return np.int64(0), np.int64(0)
+    first = p.units[unit]["first"]
+    for member in range(first, p.units[unit]["last"]):
+        if p.members[member]["text"] == segment:
+            first = member
+    entry = p.members[first]
+    if direction == ENTERED or entry["exit_first"] < 0:
+        return np.int64(entry["enter_clauses_first"]), np.int64(entry["enter_clauses_last"])
+    return np.int64(entry["exit_clauses_first"]), np.int64(entry["exit_clauses_last"])
+
+
+@compiled
+def _remember_decision(p, s, slot, clock, place, outcome, variant, occurred, offset, origin):
+    """Start the cooldown, fill the caps, and keep what conversions are held against."""
+    campaign = p.campaigns[place]
+    last = campaign["last"]
+    s.wide[slot, last + DECIDED] = clock
+    s.wide[slot, last + LAST_OCCURRED] = occurred
+    s.wide[slot, last + LAST_OFFSET] = offset
+    s.wide[slot, last + LAST_ORIGIN] = origin
+    s.narrow[slot, campaign["last_variant"]] = WAS_HELD_OUT if outcome == HELD_OUT else variant
+    if campaign["sends"] >= 0:
+        cell = s.narrow[slot, campaign["sends_place"]]
+        s.wide[slot, campaign["sends"] + cell] = clock
+        s.narrow[slot, campaign["sends_place"]] = (cell + 1) % SENDS_REMEMBERED
+
+
+@compiled
+def _decide(p, s, z, o, slot, clock, place, due, occurred, offset, origin, wall):
+    """Decide one trigger, new or due, that isn't pending at this moment."""
+    refusal, again = _check(p, s, z, o, slot, clock, place, due, wall)
+    if refusal != NOTHING:
+        outcome = DEFERRED if again != FOREVER else SUPPRESSED
+        if outcome == DEFERRED:
+            pending = p.campaigns[place]["pending"]
+            s.wide[slot, pending + WHEN] = again
+            s.wide[slot, pending + DUE] = due
+            s.wide[slot, pending + OCCURRED] = occurred
+            s.wide[slot, pending + OFFSET] = offset
+            s.wide[slot, pending + ORIGIN] = origin
+        _record(p, s, o, slot, clock, place, outcome, refusal, NO_VARIANT, due, occurred, offset, origin)
+        return
+    outcome, refusal = _outcome(p, s, o, slot, clock, place)
+    variant = np.int64(NO_VARIANT)
+    if outcome == FIRED or outcome == SHADOWED:
+        variant = _variant(p, s, o, slot, p.campaigns[place])
+    _record(p, s, o, slot, clock, place, outcome, refusal, variant, due, occurred, offset, origin)
+    if outcome == FIRED:
+        _count_hour(s, place, clock)
+    if outcome == FIRED or outcome == HELD_OUT:
+        _remember_decision(p, s, slot, clock, place, outcome, variant, occurred, offset, origin)
+
+
+@compiled
+def _settle_pending(p, s, z, o, slot, clock, place, first, wall):
+    """Cancel the pending trigger if its segment was left in this evaluation, else decide it if it is due."""
+    campaign = p.campaigns[place]
+    pending = campaign["pending"]
+    when = s.wide[slot, pending + WHEN]
+    due = s.wide[slot, pending + DUE]
+    occurred = s.wide[slot, pending + OCCURRED]
+    offset = s.wide[slot, pending + OFFSET]
+    origin = s.wide[slot, pending + ORIGIN]
+    if campaign["retired"] == 1:
+        s.wide[slot, pending + WHEN] = FOREVER
+        _record(p, s, o, slot, clock, place, CANCELLED, NOTHING, NO_VARIANT, due, occurred, offset, origin)
+        return
+    if campaign["cancel"] == 1:
+        for entry in range(first, o.counts[TRANSITIONS]):
+            transition = o.transitions[entry]
+            if transition["segment"] == segment_of(origin) and transition["direction"] != (origin >> ORIGIN_DIRECTION) & 1:
+                s.wide[slot, pending + WHEN] = FOREVER
+                _record(p, s, o, slot, clock, place, CANCELLED, EXITED_BEFORE, NO_VARIANT, due, occurred, offset, origin)
+                return
+    if when <= clock:
+        s.wide[slot, pending + WHEN] = FOREVER
+        _decide(p, s, z, o, slot, clock, place, due, occurred, offset, origin, wall)
+
+
+@compiled
+def _matches(campaign, transition):
+    return (
+        transition["unit"] == campaign["unit"]
+        and transition["direction"] == campaign["direction"]
+        and (campaign["segment"] < 0 or campaign["segment"] == transition["segment"])
+    )
+
+
+@compiled
+def decide_campaigns(p, s, z, o, slot, clock, cause, offset, first, wall):
+    """Take the transitions of one evaluation, from `first` on, and the triggers now due; return the next due instant.
+
+    `wall` is the wall clock in ms, or NEVER where nothing is ever stale.
+    """
+    instant = FOREVER
+    for turn in range(len(p.turns)):
+        place = p.turns[turn]
+        campaign = p.campaigns[place]
+        if s.wide[slot, campaign["pending"] + WHEN] != FOREVER:
+            _settle_pending(p, s, z, o, slot, clock, place, first, wall)
+        if cause <= TIMER or campaign["backfill"] == 1:
+            for entry in range(first, o.counts[TRANSITIONS]):
+                transition = o.transitions[entry]
+                if campaign["retired"] == 0 and _matches(campaign, transition):
+                    origin = origin_of(p.settings[0]["version"], transition["segment"], transition["direction"], cause)
+                    due = clock + campaign["delay"]
+                    _decide(p, s, z, o, slot, clock, place, due, clock, offset, origin, wall)
+        instant = min(instant, s.wide[slot, campaign["pending"] + WHEN])
+    return instant
+
+
+@compiled
+def convert(p, s, o, slot, kind, time, amount, offset):
+    """Append a conversion for every campaign whose latest decision this event, at its own time, answers."""
+    for place in range(len(p.campaigns)):
+        campaign = p.campaigns[place]
+        if campaign["conversion"] != kind:
+            continue
+        decided = s.wide[slot, campaign["last"] + DECIDED]
+        if decided == NEVER or time <= decided or time > decided + campaign["within"]:
+            continue
+        entry = o.conversions[o.counts[CONVERSIONS]]
+        o.counts[CONVERSIONS] += 1
+        entry["slot"] = slot
+        entry["campaign"] = place
+        entry["variant"] = s.narrow[slot, campaign["last_variant"]]
+        entry["decided"] = decided
+        entry["occurred"] = s.wide[slot, campaign["last"] + LAST_OCCURRED]
+        entry["source"] = s.wide[slot, campaign["last"] + LAST_OFFSET]
+        entry["origin"] = s.wide[slot, campaign["last"] + LAST_ORIGIN]
+        entry["time"] = time
+        entry["kind"] = kind
+        entry["amount"] = amount
+        entry["offset"] = offset

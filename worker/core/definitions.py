@@ -1,0 +1,135 @@
+"""A definitions file -> definitions that are right, with their conditions as trees, or all that is wrong with them.
+
+    YAML text -> plain data with its places -> shape (pydantic) + references (names, conditions, circles) -> Checked
+
+The rule: all mistakes at once, each at its exact spot; and one meaning has one hash, in any process, on any day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from schemas.definitions import Campaign, Definitions, Segment
+from worker.core.clauses import meaning
+from worker.core.document import Document, Path
+from worker.core.mistakes import DefinitionsError, Mistake
+from worker.core.references import References
+from worker.core.rules import Condition
+from worker.core.shape import judged
+
+__all__ = ["Checked", "DefinitionsError", "Hashed", "Mistake", "load"]
+
+
+class Hashed(Protocol):
+    """What is needed of a mapping here: the hash of its meaning."""
+
+    @property
+    def hash(self) -> str:
+        """Hex digits."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Definitions that are right.
+
+    `enter` and `exit` hold the conditions by segment id or `group:tier`. `order` has the places in
+    `definitions.segments` in order of evaluation. `hash` is 64 hex digits over what the definitions mean, so not over
+    version, names, descriptions, owners, tests, nor how a condition is written.
+    """
+
+    definitions: Definitions
+    enter: dict[str, Condition]
+    exit: dict[str, Condition]
+    order: tuple[int, ...]
+    hash: str
+
+
+def load(text: str, mapping: Hashed) -> Checked:
+    """Return the definitions written in `text`, YAML 1.2; DefinitionsError carries every mistake there is."""
+    document = Document(text)
+    definitions, complaints = judged(document)
+    references = References(document)
+    mistakes = [Mistake(*spot, _owner(place, document.data), message) for place, spot, message in document.mistakes]
+    for place, spot, message, near in complaints + references.complaints:
+        mistakes.append(Mistake(*spot, _owner(place, document.data), message, near))
+    if mistakes or definitions is None:
+        raise DefinitionsError(mistakes)
+    digest = hashlib.sha256(_canonical(definitions, references.enter, references.exit, mapping.hash)).hexdigest()
+    return Checked(definitions, references.enter, references.exit, references.order, digest)
+
+
+def _owner(place: Path, data: Any) -> str:
+    """Return whose mistake it is: an id, a test's name, else the place itself, such as `caps[0]`."""
+    ids: list[str] = []
+    key = ""
+    for depth, step in enumerate(place[:4]):
+        data = data[step] if _has(data, step) else None
+        if isinstance(step, int) and (depth == 1 or place[depth - 1] == "tiers"):
+            own = (data.get("id") or data.get("name")) if isinstance(data, dict) else None
+            ids.append(own if isinstance(own, str) else f"{place[depth - 1]}[{step}]")
+        elif depth == 0:
+            key = str(step)
+    return ":".join(ids) or key
+
+
+def _has(data: Any, step: str | int) -> bool:
+    if isinstance(step, int):
+        return isinstance(data, list) and step < len(data)
+    return isinstance(data, dict) and step in data
+
+
+# The meaning, as canonical JSON
+
+
+def _canonical(
+    definitions: Definitions, enter: Mapping[str, Condition], leave: Mapping[str, Condition], mapping_hash: str
+) -> bytes:
+    """Return what is hashed; order stays where it means something: segments, tiers, campaigns, variants."""
+    whole = {
+        "form": 1,
+        "mapping": mapping_hash,
+        "timezone": definitions.timezone,
+        "currency": definitions.currency,
+        "rates": definitions.rates,
+        "traits": sorted(definitions.traits),
+        "profiling": definitions.profiling,
+        "holdout": definitions.holdout.model_dump() if definitions.holdout is not None else None,
+        "segments": [_segment(segment, enter, leave) for segment in definitions.segments],
+        "targets": sorted((target.id, target.positive, target.horizon) for target in definitions.targets),
+        "campaigns": [_campaign(campaign) for campaign in definitions.campaigns],
+        "caps": sorted((cap.channel, cap.limit, cap.per) for cap in definitions.caps),
+    }
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _segment(segment: Segment, enter: Mapping[str, Condition], leave: Mapping[str, Condition]) -> list[Any]:
+    tiers = []
+    for tier in segment.tiers or ():
+        dwell = segment.min_dwell if tier.min_dwell is None else tier.min_dwell
+        tiers.append([tier.id, dwell, *_rules(f"{segment.id}:{tier.id}", enter, leave)])
+    dwell = 0 if tiers else segment.min_dwell
+    return [segment.id, dwell, segment.clusters, *_rules(segment.id, enter, leave), tiers]
+
+
+def _rules(name: str, enter: Mapping[str, Condition], leave: Mapping[str, Condition]) -> list[Any]:
+    return [meaning(rules[name]) if name in rules else None for rules in (enter, leave)]
+
+
+def _campaign(campaign: Campaign) -> dict[str, Any]:
+    plain = campaign.model_dump(exclude={"name", "description", "owner", "variants"})
+    plain = {key: _milliseconds(value) if isinstance(value, datetime) else value for key, value in plain.items()}
+    plain["include_traits"] = sorted(plain["include_traits"])
+    plain["variants"] = [(name, variant.share, variant.send) for name, variant in campaign.variants.items()]
+    return plain
+
+
+def _milliseconds(instant: datetime) -> int:
+    """Return Unix ms, exactly: a float's rounding has no say in a hash."""
+    elapsed = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1000 + elapsed.microseconds // 1000

@@ -1,0 +1,270 @@
+"""Numbers to records: what the pass wrote becomes what consumers read.
+
+The rule: a record is a function of the numbers, the version in force and the names behind them; nothing is looked up in a row
+that later events may have changed (a trigger carries its own copy of the row).
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from schemas.events import KINDS
+from worker.core.campaigns import NO_VARIANT, ORIGIN_CAUSE, ORIGIN_DIRECTION, ORIGIN_SEGMENT, ORIGIN_VERSION, SEGMENT_MASK, WAS_HELD_OUT
+from worker.core.interning import Strings
+from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE
+from worker.core.program import CAUSES, Version
+from worker.core.segments import CONVERSIONS, DECISIONS, REASONS, TRANSITIONS
+from worker.core.tables import Outputs
+from worker.core.zones import Zones
+
+__all__ = ["Effects", "RecordWriter", "iso", "short_hash"]
+
+Record = dict[str, Any]
+
+DIRECTIONS = ("entered", "exited")
+OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")
+REFUSALS = (None, "paused", "exited", "stale", "consent", "cooldown", "delay", "quiet_hours", "holdout", "rate_limit", "cap")
+ORIGINS = ("live", "live", "backfill", "backfill", "backfill")
+TOP_CATEGORIES = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Effects:
+    """Everything one step brought about: records by topic, and what to count."""
+
+    transitions: list[Record] = field(default_factory=list)
+    decisions: list[Record] = field(default_factory=list)
+    triggers: list[Record] = field(default_factory=list)
+    conversions: list[Record] = field(default_factory=list)
+    dead_letters: list[Record] = field(default_factory=list)
+    read: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    repaired: int = 0
+    evaluations: int = 0
+    dead_letter_counts: dict[str, int] = field(default_factory=dict)
+    repaired_counts: dict[str, int] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=65_536)
+def _minute(minute: int) -> str:
+    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
+
+
+def iso(ms: int) -> str:
+    """Return ms since the epoch as RFC 3339 in UTC with three decimals.
+
+    >>> iso(0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    minute, rest = divmod(ms, 60_000)
+    return f"{_minute(minute)}{rest // 1000:02}.{rest % 1000:03}Z"
+
+
+def short_hash(*parts: object) -> str:
+    """Return the first 32 hex digits of SHA-256 over the parts joined by \\x1f."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _finite(value: float) -> float | int | None:
+    """Return a value as it is written: null for null and infinite, whole numbers without a fraction."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
+
+
+class RecordWriter:
+    """Writes the records of one version; `hashes` are the definition hashes of all versions by number."""
+
+    def __init__(self, version: Version, hashes: list[str], users: list[str], strings: Strings, zones: Zones,
+                 topic: str, partition: int) -> None:  # fmt: skip
+        self.version = version
+        self.hashes = hashes
+        self.users = users
+        self.texts = strings.texts
+        self.zones = zones
+        self.topic = topic
+        self.partition = partition
+
+    def write(self, outputs: Outputs, effects: Effects, wall_ms: int) -> None:
+        """Append to `effects` the records of everything in `outputs`."""
+        emitted = iso(wall_ms)
+        reasons = outputs.reasons[: outputs.counts[REASONS]].tolist()
+        for row in outputs.transitions[: outputs.counts[TRANSITIONS]].tolist():
+            effects.transitions.append(self._transition(row, reasons, emitted))
+        for row in outputs.decisions[: outputs.counts[DECISIONS]].tolist():
+            self._decision(row, reasons, outputs, effects, emitted)
+        for row in outputs.conversions[: outputs.counts[CONVERSIONS]].tolist():
+            effects.conversions.append(self._conversion(row, emitted))
+
+    def _reason(self, reasons: list[tuple[float, int, int]], begin: int, first: int, last: int) -> list[Record]:
+        return [
+            {"clause": self.version.clause_texts[clause], "value": self.value(*reasons[begin + place])}
+            for place, clause in enumerate(range(first, last))
+        ]
+
+    def value(self, number: float, text: int, truth: int) -> float | int | str | bool | None:
+        """Return a clause's value as it is written: true or false, a text, a number, or null."""
+        if truth >= 0:
+            return truth == 1
+        return self.texts[text] if text >= 0 else _finite(number)
+
+    def _transition_id(self, user_id: str, segment: str, direction: int, version: int, at: int, cause: int,
+                       offset: int) -> str:  # fmt: skip
+        parts: list[object] = [user_id, segment, DIRECTIONS[direction], self.hashes[version], at, CAUSES[cause]]
+        if CAUSES[cause] == "event":
+            parts += [self.partition, offset]
+        return short_hash(*parts)
+
+    def _model(self) -> str | None:
+        return self.version.model.label if self.version.model else None
+
+    def _transition(self, row: tuple[int, ...], reasons: list[tuple[float, int, int]], emitted: str) -> Record:
+        slot, seq, _, segment, direction, at, cause, offset, begin, first, last = row
+        user_id, name = self.users[slot], self.texts[segment]
+        return {
+            "id": self._transition_id(user_id, name, direction, self.version.number, at, cause, offset),
+            "user_id": user_id,
+            "segment": name,
+            "direction": DIRECTIONS[direction],
+            "seq": seq,
+            "occurred_at": iso(at),
+            "emitted_at": emitted,
+            "cause": CAUSES[cause],
+            "origin": ORIGINS[cause],
+            "reason": self._reason(reasons, begin, first, last),
+            "definition": self.version.definition,
+            "model": self._model(),
+            "source": self._source(offset) if CAUSES[cause] == "event" else None,
+        }
+
+    def _source(self, offset: int) -> Record:
+        return {"topic": self.topic, "partition": self.partition, "offset": offset}
+
+    def _stem(self, slot: int, occurred: int, offset: int, origin: int) -> tuple[str, str, int]:
+        """Return (transition id, segment, direction) of the transition that a decision stems from."""
+        segment = self.texts[(origin >> ORIGIN_SEGMENT) & SEGMENT_MASK]
+        direction = (origin >> ORIGIN_DIRECTION) & 1
+        transition = self._transition_id(
+            self.users[slot], segment, direction, origin >> ORIGIN_VERSION, occurred, origin & ORIGIN_CAUSE, offset
+        )
+        return transition, segment, direction
+
+    def _decision(self, row: tuple[int, ...], reasons: list[tuple[float, int, int]], outputs: Outputs,
+                  effects: Effects, emitted: str) -> None:  # fmt: skip
+        slot, place, outcome, refusal, variant, at, due, occurred, offset, origin, trigger, begin, first, last = row
+        campaign = self.version.campaigns[place]
+        transition, segment, direction = self._stem(slot, occurred, offset, origin)
+        decision_id = short_hash(transition, campaign.id)
+        record = {
+            "id": short_hash(decision_id, OUTCOMES[outcome], at),
+            "decision_id": decision_id,
+            "transition_id": transition,
+            "user_id": self.users[slot],
+            "campaign": campaign.id,
+            "segment": segment,
+            "direction": DIRECTIONS[direction],
+            "outcome": OUTCOMES[outcome],
+            "blocked_by": REFUSALS[refusal],
+            "variant": None if variant == NO_VARIANT else self.texts[variant],
+            "channel": campaign.channel,
+            "occurred_at": iso(occurred),
+            "due_at": iso(due),
+            "decided_at": iso(at),
+            "emitted_at": emitted,
+            "definition": self.version.definition,
+            "model": self._model(),
+        }
+        effects.decisions.append(record)
+        if trigger >= 0:
+            reason = self._reason(reasons, begin, first, last)
+            effects.triggers.append(self._trigger(record, place, due, outputs.triggers[trigger], reason))
+
+    def _trigger(self, decision: Record, place: int, due: int, row: np.ndarray[Any, Any], reason: list[Record]) -> Record:
+        campaign = self.version.campaigns[place]
+        send = dict(campaign.send)
+        if decision["variant"] is not None:
+            send |= campaign.variants[decision["variant"]].send
+        carried = {key: decision[key] for key in ("decision_id", "transition_id", "user_id")}
+        about = {key: decision[key] for key in ("campaign", "variant", "channel", "segment", "direction", "occurred_at", "due_at")}
+        return {
+            "id": short_hash(decision["decision_id"], "trigger"),
+            **carried,
+            "anonymous": decision["user_id"].startswith("anon:"),
+            **about,
+            "expires_at": iso(due + campaign.expires),
+            "timezone": self._timezone(row),
+            "send": send,
+            "traits": {name: self.trait(row, name) for name in campaign.include_traits},
+            "cart": self._cart(row),
+            "recent_products": self._texts(row, "recent_ids", RECENT_PRODUCTS),
+            "top_categories": self._top_categories(row),
+            "reason": reason,
+            "definition": decision["definition"],
+            "model": decision["model"],
+        }
+
+    def _timezone(self, row: np.ndarray[Any, Any]) -> str:
+        zone = int(row.view(np.int32)[ZONE])
+        return self.zones.names[zone] if zone >= 0 else self.version.checked.definitions.timezone
+
+    def trait(self, row: np.ndarray[Any, Any], name: str) -> float | int | str | None:
+        """Return a declared trait of a row, int64[words]."""
+        layout = self.version.layout
+        text = int(row.view(np.int32)[layout[f"trait_text:{name}"]])
+        return self.value(float(row.view(np.float64)[layout[f"trait:{name}"]]), text, -1)
+
+    def _texts(self, row: np.ndarray[Any, Any], column: str, length: int) -> list[str]:
+        first = self.version.layout[column]
+        numbers = row.view(np.int32)[first : first + length].tolist()
+        return [self.texts[number] for number in numbers if number >= 0]
+
+    def _cart(self, row: np.ndarray[Any, Any]) -> Record:
+        layout = self.version.layout
+        first = layout["cart_quantities"]
+        quantities = row.view(np.float64)[first : first + CART_PRODUCTS].tolist()
+        products = self._texts(row, "cart_ids", CART_PRODUCTS)
+        return {
+            "items": _finite(float(row.view(np.float64)[layout["cart_items"]])),
+            "value": _finite(int(row[layout["cart_value"]]) / 100),
+            "currency": self.version.checked.definitions.currency,
+            "products": [
+                {"product_id": name, "quantity": _finite(quantity)}
+                for name, quantity in zip(products, quantities, strict=False)
+            ],
+            "truncated": bool(row.view(np.int32)[layout["cart_truncated"]]),
+        }
+
+    def _top_categories(self, row: np.ndarray[Any, Any]) -> list[str]:
+        first = self.version.layout["interest_weights"]
+        names = self._texts(row, "interest_ids", INTERESTS)
+        weights = row.view(np.float64)[first : first + len(names)].tolist()
+        ranked = sorted(zip(names, weights, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        return [name for name, _ in ranked[:TOP_CATEGORIES]]
+
+    def _conversion(self, row: tuple[int, ...], emitted: str) -> Record:
+        slot, place, variant, decided, occurred, source, origin, time, kind, amount, offset = row
+        campaign = self.version.campaigns[place]
+        transition, _, _ = self._stem(slot, occurred, source, origin)
+        decision_id = short_hash(transition, campaign.id)
+        named = self.texts[variant] if variant >= 0 else None
+        return {
+            "id": short_hash(decision_id, self.partition, offset),
+            "decision_id": decision_id,
+            "user_id": self.users[slot],
+            "campaign": campaign.id,
+            "variant": "holdout" if variant == WAS_HELD_OUT else named,
+            "event": KINDS[kind],
+            "amount": _finite(amount / 100),
+            "currency": self.version.checked.definitions.currency,
+            "decided_at": iso(decided),
+            "occurred_at": iso(time),
+            "emitted_at": emitted,
+            "source": self._source(offset),
+        }

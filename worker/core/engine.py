@@ -1,0 +1,406 @@
+"""The engine of one partition: bytes in, effects out.
+
+Pure: no clock, no randomness, no IO; `wall_ms` is an argument. `step` takes records, `tick` takes a moment, `publish` takes a
+version; all of them end in the funnel, and all of them return `Effects`. What an engine knows is in `to_bytes`, so that
+it can go on elsewhere as if nothing had happened.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from schemas.definitions import Definitions
+from schemas.models import Snapshot
+from worker.core import funnel, saving
+from worker.core.decode import SLOT, Batch, DeadLetter, Decoder
+from worker.core.definitions import Checked
+from worker.core.effects import Effects, RecordWriter, iso
+from worker.core.explain import explain
+from worker.core.handles import handle
+from worker.core.interning import Strings, Users
+from worker.core.layout import CLOCK, NEVER, SEQ
+from worker.core.mapping import Mapping
+from worker.core.program import CAUSES, Retired, RetiredCampaign, Version, build
+from worker.core.saving import Saved, restored_rows
+from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
+from worker.core.state import Rows, empty_hours
+from worker.core.tables import Outputs, Surroundings, table
+from worker.core.zones import Zones
+
+__all__ = ["Engine"]
+
+EVERYTHING = 1 << 62
+PAYLOAD_KEPT = 8192
+
+
+class Engine:
+    """Everything about the users of one partition, and the version in force."""
+
+    def __init__(self, checked: Checked, mapping: Mapping, *, topic: str = "shoal.events", partition: int = 0,
+                 partitions: int = 1, grace_ms: int = 2000, clock: Literal["event", "wall"] = "event",
+                 model: Snapshot | None = None) -> None:  # fmt: skip
+        """Start empty, under definitions as `worker.core.definitions.load` checked them."""
+        self._place(mapping, topic, partition, partitions, grace_ms, clock)
+        self._name(Users(), Strings(), Zones())
+        self.clock_ms: int | None = None
+        self.hashes = [checked.hash]
+        self.braked: frozenset[str] = frozenset()
+        self.version = self._build(checked, model, NEVER, "definition", Retired())
+        self.rows = Rows(self.version.layout, self.version.number, len(self.version.campaigns))
+        self.taken = 0
+        self.passed_ms = NEVER
+        self._begin_version()
+
+    def _place(self, mapping: Mapping, topic: str, partition: int, partitions: int, grace_ms: int, clock: str) -> None:
+        self.mapping = mapping
+        self.topic = topic
+        self.partition = partition
+        self.partitions = partitions
+        self.grace_ms = grace_ms
+        self.clock = clock
+
+    def _name(self, users: Users, strings: Strings, zones: Zones) -> None:
+        self.users = users
+        self.strings = strings
+        self.zones = zones
+        self._text_bytes = bytearray()
+        self._text_ends: list[int] = []
+        self._known = (-1, -1)
+
+    def resume(self, saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> None:
+        """Become the engine that was saved (see `from_bytes`)."""
+        self._place(mapping, saved.topic, saved.partition, saved.partitions, saved.grace_ms, saved.clock)
+        self._name(Users(saved.users), Strings(saved.texts), Zones(tuple(saved.zones)))
+        self.clock_ms = saved.clock_ms
+        self.hashes = saved.hashes
+        self.braked = frozenset(saved.braked)
+        self.version = self._build(checked, model, saved.version_clock, CAUSES[saved.version_cause], saved.retired)
+        campaigns = [campaign.id for campaign in self.version.campaigns]
+        self.rows = restored_rows(saved, self.version.layout, self.version.number, campaigns)
+        self.taken = saved.taken
+        self.passed_ms = saved.passed_ms
+        self._begin_version()
+
+    # Versions.
+
+    def _build(self, checked: Checked, model: Snapshot | None, clock: int, cause: str, retired: Retired) -> Version:
+        return build(
+            checked, model, self.strings, self.zones, number=len(self.hashes) - 1, clock=clock, cause=cause,
+            retired=retired, braked=self.braked, hours_max=self._part_of,
+        )  # fmt: skip
+
+    def _part_of(self, per_hour: int) -> int:
+        """Return this partition's part of an hourly limit."""
+        return per_hour // self.partitions + (self.partition < per_hour % self.partitions)
+
+    def _begin_version(self) -> None:
+        version = self.version
+        self._decoder = Decoder(
+            self.mapping, version.checked.definitions, self.users, self.strings, self.zones,
+            topic=self.topic, partition=self.partition, event_clock=self.clock == "event",
+        )  # fmt: skip
+        self._writer = RecordWriter(
+            version, self.hashes, self.users.ids, self.strings, self.zones, self.topic, self.partition
+        )
+        self._outputs = _outputs(version)
+
+    def publish(self, checked: Checked | None = None, model: Snapshot | None = None, *, wall_ms: int,
+                at_once: bool = True) -> Effects:  # fmt: skip
+        """Put definitions, a model or both in force at the present partition clock.
+
+        What isn't given stays. Time passes for everyone up to that moment under the version before; then every user
+        is evaluated under the new one: right now, or (`at_once=False`) when `work` comes to her or a record does.
+        """
+        effects = self.work(EVERYTHING, wall_ms=wall_ms)
+        if self.clock_ms is not None:
+            self._pass_time(self.clock_ms, EVERYTHING, wall_ms, effects)
+        old = self.version
+        cause = "model" if checked is None else "definition"
+        retired = _retired(old, checked or old.checked)
+        self.hashes.append((checked or old.checked).hash)
+        clock = NEVER if self.clock_ms is None else self.clock_ms
+        self.version = self._build(checked or old.checked, model or old.model, clock, cause, retired)
+        self._carry_hours(old)
+        self.rows.change_layout(self.version.layout, self.version.number)
+        self.taken = 0
+        self._begin_version()
+        if at_once:
+            _merge(effects, self.work(EVERYTHING, wall_ms=wall_ms))
+        return effects
+
+    def _carry_hours(self, old: Version) -> None:
+        hours = empty_hours(len(self.version.campaigns))
+        places = {campaign.id: place for place, campaign in enumerate(old.campaigns)}
+        for place, campaign in enumerate(self.version.campaigns):
+            if campaign.id in places:
+                hours[place] = self.rows.hours[places[campaign.id]]
+        self.rows.hours = hours
+
+    def brake(self, campaign: str, *, paused: bool) -> None:
+        """Pause or resume a campaign, from the next decision on."""
+        self.braked = self.braked | {campaign} if paused else self.braked - {campaign}
+        for place, entry in enumerate(self.version.campaigns):
+            self.version.program.campaigns[place]["braked"] = int(entry.id in self.braked)
+
+    @property
+    def backlog(self) -> int:
+        """How many users the version in force has yet to evaluate."""
+        return self.rows.count - self.taken
+
+    # Work.
+
+    def step(self, payloads: Sequence[bytes], first_offset: int | Sequence[int], keys: Sequence[bytes | None] | None = None,
+             arrivals_ms: Sequence[int] | None = None, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:  # fmt: skip
+        """Take records in order of offset; at most about `due_rows_max` users who fall due are worked off before them.
+
+        `keys` None: files, which have none. `arrivals_ms` None: the event clock.
+        """
+        offsets = first_offset
+        if isinstance(offsets, int):
+            offsets = range(offsets, offsets + len(payloads))
+        batch = self._decoder.decode(payloads, offsets, keys, arrivals_ms, self.clock_ms)
+        effects = self._decoded(batch)
+        if batch.clock_ms is None:
+            return effects
+        self.clock_ms = batch.clock_ms
+        self.rows.add(self.users.ids[self.rows.count :])
+        self.rows.carry_over(batch.records[:, SLOT])
+        self._run(batch, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
+        return effects
+
+    def _decoded(self, batch: Batch) -> Effects:
+        effects = Effects(read=batch.read, repaired=batch.repaired_records, repaired_counts=dict(batch.repaired))
+        for letter in batch.dead_letters:
+            counts = effects.dead_letter_counts
+            counts[letter.reason] = counts.get(letter.reason, 0) + 1
+            effects.dead_letters.append(self._dead_letter(letter))
+        return effects
+
+    def _dead_letter(self, letter: DeadLetter) -> dict[str, Any]:
+        payload = letter.payload[:PAYLOAD_KEPT].decode("utf-8", "replace")
+        return {"reason": letter.reason, "topic": self.topic, "partition": self.partition, "offset": letter.offset,
+                "payload": payload}  # fmt: skip
+
+    def _run(self, batch: Batch, horizon: int, due_rows_max: int, wall_ms: int, effects: Effects) -> None:
+        self._collect(horizon, due_rows_max)
+        done, total = 0, len(batch.records)
+        while True:
+            arguments = (*self._arguments(), batch.records, batch.lines_end, batch.lines, batch.details_end, batch.details)
+            done = funnel.run(*arguments, done, self.grace_ms, self._judging_wall(wall_ms))
+            self._take_outputs(effects, wall_ms)
+            if done == total:
+                break
+        self._drain(horizon, wall_ms, effects)
+
+    def tick(self, until_ms: int, *, wall_ms: int) -> Effects:
+        """Let time pass for everyone up to and including `until_ms`, without grace."""
+        effects = self.work(EVERYTHING, wall_ms=wall_ms)
+        self.clock_ms = until_ms if self.clock_ms is None else max(self.clock_ms, until_ms)
+        self._pass_time(until_ms, EVERYTHING, wall_ms, effects)
+        return effects
+
+    def advance(self, clock_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
+        """Move the partition clock without a record (the wall clock in live mode): time passes up to it less the grace."""
+        effects = Effects()
+        self.clock_ms = clock_ms if self.clock_ms is None else max(self.clock_ms, clock_ms)
+        self._pass_time(self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
+        return effects
+
+    def work(self, rows_max: int, *, wall_ms: int) -> Effects:
+        """Evaluate up to `rows_max` users whom the version in force has yet to see."""
+        effects = Effects()
+        last = min(self.rows.count, self.taken + rows_max)
+        self.rows.carry_over(np.arange(self.taken, last, dtype=np.int64))
+        self._outputs.counts[funnel.HORIZON] = NEVER
+        while self.taken < last:
+            self.taken = funnel.take_effect(*self._arguments(), self.taken, last, self._judging_wall(wall_ms))
+            self._take_outputs(effects, wall_ms)
+        return effects
+
+    def _pass_time(self, until: int, rows_max: int, wall_ms: int, effects: Effects) -> None:
+        if self.rows.count == 0:
+            return
+        complete = False
+        while not complete:
+            complete = self._collect(until, rows_max) or rows_max < EVERYTHING
+            self._drain(until, wall_ms, effects)
+
+    def _collect(self, horizon: int, rows_max: int) -> bool:
+        """Put those who fall due by `horizon` on the heap, all of them unless told otherwise."""
+        heap_most = min(rows_max, self.rows.count) + self.rows.count // 8 + 4 * funnel.BLOCK
+        if len(self._outputs.heap_due) < heap_most:
+            self._grow_heap(heap_most)
+        self._outputs.counts[HEAP] = 0
+        self._outputs.counts[funnel.HORIZON] = horizon
+        return bool(funnel.collect_due(handle(self.rows.arrays()), handle(self._outputs), self.rows.count, horizon, rows_max))
+
+    def _drain(self, until: int, wall_ms: int, effects: Effects) -> None:
+        self.passed_ms = max(self.passed_ms, until)
+        while not funnel.drain(*self._arguments(), until, self._judging_wall(wall_ms)):
+            self._take_outputs(effects, wall_ms)
+        self._take_outputs(effects, wall_ms)
+
+    def _judging_wall(self, wall_ms: int) -> int:
+        """Return the wall clock that judges what is stale: none with the event clock."""
+        return wall_ms if self.clock == "wall" else NEVER
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return handle(self.version.program), handle(self.rows.arrays()), handle(self._surroundings()), handle(self._outputs)
+
+    def _surroundings(self) -> Surroundings:
+        known = (len(self.strings), len(self.zones.names))
+        if known != self._known:
+            self._known = known
+            for text in self.strings.texts[len(self._text_ends) :]:
+                self._text_bytes += text.encode("utf-8", "surrogatepass")
+                self._text_ends.append(len(self._text_bytes))
+            text = np.frombuffer(bytes(self._text_bytes), np.uint8)
+            self._around = Surroundings(*self.zones.arrays(), text, np.array(self._text_ends, np.int64))
+        return self._around
+
+    def _take_outputs(self, effects: Effects, wall_ms: int) -> None:
+        """Write the records of what the pass put out, and make room for more."""
+        outputs = self._outputs
+        self._writer.write(outputs, effects, wall_ms)
+        effects.applied += int(outputs.counts[APPLIED])
+        effects.duplicates += int(outputs.counts[DUPLICATES])
+        effects.evaluations += int(outputs.counts[EVALUATIONS])
+        outputs.counts[:HEAP] = 0
+        if outputs.counts[HEAP] + funnel.BLOCK > len(outputs.heap_due) // 2:
+            self._grow_heap(2 * len(outputs.heap_due))
+
+    def _grow_heap(self, size: int) -> None:
+        old = self._outputs
+        heap_due, heap_slot = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        heap_due[: len(old.heap_due)] = old.heap_due
+        heap_slot[: len(old.heap_slot)] = old.heap_slot
+        self._outputs = old._replace(heap_due=heap_due, heap_slot=heap_slot)
+
+    # What is known.
+
+    def members(self) -> dict[str, int]:
+        """Return how many users are in each segment (tiers and clusters by their full id)."""
+        layout, definitions = self.version.layout, self.version.checked.definitions
+        wide, narrow = self._current()
+        counts: dict[str, int] = {}
+        for segment in definitions.segments:
+            if segment.clusters:
+                held = narrow[:, layout[f"cluster_of:{segment.id}"]]
+                numbers, totals = np.unique(held[held >= 0], return_counts=True)
+                names = sorted((self.strings.texts[n], int(c)) for n, c in zip(numbers, totals, strict=True))
+                counts.update(names)
+                continue
+            for name in [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]:
+                counts[name] = int(np.count_nonzero(wide[:, layout[f"member:{name}"]] != NEVER))
+        return counts
+
+    def _current(self) -> tuple[Any, Any]:
+        """Return the rows of all users, all carried over, as int64 and as int32."""
+        self.rows.carry_over(np.arange(self.rows.count, dtype=np.int64))
+        rows = self.rows.rows[: self.rows.count]
+        return rows, rows.view(np.int32)
+
+    def memberships(self, slots: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the membership record of each user (of `slots`) who has had a transition."""
+        wide, narrow = self._current()
+        columns = self._membership_columns()
+        for slot in range(len(wide)) if slots is None else slots:
+            if narrow[slot, SEQ] == 0:
+                continue
+            held = [(name, int(wide[slot, column]), cluster) for name, column, cluster in columns if wide[slot, column] != NEVER]
+            yield {
+                "user_id": self.users.ids[slot],
+                "segments": [
+                    {"id": name if cluster < 0 else self.strings.texts[narrow[slot, cluster]], "since": iso(since)}
+                    for name, since, cluster in held
+                ],
+                "seq": int(narrow[slot, SEQ]),
+                "as_of": iso(max(int(wide[slot, CLOCK]), self.passed_ms)),
+            }
+
+    def _membership_columns(self) -> list[tuple[str, int, int]]:
+        """Return (id, column of the entry time, column of the cluster's segment or -1) in the file's order."""
+        layout = self.version.layout
+        columns = []
+        for segment in self.version.checked.definitions.segments:
+            cluster = layout[f"cluster_of:{segment.id}"] if segment.clusters else -1
+            for name in [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]:
+                columns.append((name, layout[f"member:{name}"], cluster))
+        return columns
+
+    def explain(self, user_id: str) -> dict[str, Any] | None:
+        """Return why a user is where she is: every segment's clauses with their values; None if she is unknown."""
+        slot = self.users.slots.get(user_id)
+        if slot is None or slot >= self.rows.count:
+            return None
+        self.rows.carry_over(np.array([slot], np.int64))
+        return explain(self.version, self.rows, self.strings, self.zones, self._outputs, user_id, slot, self.passed_ms)
+
+    @property
+    def state_bytes(self) -> int:
+        """How much memory the rows take, in bytes, room for more users included."""
+        rows = self.rows
+        return rows.rows.nbytes + rows.due.nbytes + rows.block_due.nbytes + rows.hours.nbytes
+
+    # Saving.
+
+    def to_bytes(self) -> bytes:
+        """Return everything the engine knows; work that a version left over is kept as left over."""
+        return saving.to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None = None) -> "Engine":
+        """Return an engine that goes on where the saved one was, under the version it was under.
+
+        Raises `saving.StateError` if the bytes are no saved state, or one under other definitions or another model.
+        """
+        return saving.from_bytes(cls, data, checked, mapping, model)
+
+
+def _outputs(version: Version) -> Outputs:
+    """Return empty outputs with room for the largest single evaluation many times over."""
+    settings = version.program.settings[0]
+    decisions = 4 * int(settings["decisions_most"]) + 1024
+    return Outputs(
+        transitions=table("transitions", 4 * int(settings["transitions_most"]) + 8192),
+        reasons=table("reasons", 4 * int(settings["reasons_most"]) + 32_768),
+        decisions=table("decisions", decisions),
+        conversions=table("conversions", decisions),
+        triggers=np.zeros((decisions, version.layout.words), np.int64),
+        counts=np.zeros(16, np.int64),
+        heap_due=np.zeros(8 * funnel.BLOCK, np.int64),
+        heap_slot=np.zeros(8 * funnel.BLOCK, np.int64),
+        scratch=np.zeros(256),
+        features=np.zeros(max(1, len(version.program.inputs))),
+        truths=np.zeros(256, np.int64),
+        instants=np.zeros(256, np.int64),
+        mixing=np.zeros(1, np.uint64),
+    )
+
+
+def _retired(old: Version, checked: Checked) -> Retired:
+    """Return what `checked` no longer has of the version before."""
+    def ids(definitions: Definitions) -> tuple[dict[str, None], dict[str, None]]:
+        plain = {
+            name: None
+            for segment in definitions.segments
+            for name in ([f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id])
+            if not segment.clusters
+        }
+        return plain, {segment.id: None for segment in definitions.segments if segment.clusters}
+
+    before, after = ids(old.checked.definitions), ids(checked.definitions)
+    campaigns = {campaign.id for campaign in checked.definitions.campaigns}
+    gone = tuple(RetiredCampaign(c.id, c.channel) for c in old.checked.definitions.campaigns if c.id not in campaigns)
+    segments, clusters = (tuple(name for name in b if name not in a) for b, a in zip(before, after, strict=True))
+    return Retired(segments, clusters, gone)
+
+
+def _merge(effects: Effects, more: Effects) -> None:
+    """Append `more` of the same step."""
+    effects.transitions += more.transitions
+    effects.decisions += more.decisions
+    effects.triggers += more.triggers
+    effects.conversions += more.conversions
+    effects.evaluations += more.evaluations

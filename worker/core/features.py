@@ -1,0 +1,328 @@
+"""Applying a record to its user's row: duplicates, then what it declares, then what it counts.
+
+The rule: everything here depends on the row and the record alone, and an event counts at its own time, however late.
+Columns that no definition reads don't exist; their place in the settings is -1.
+"""
+
+import math
+
+import numpy as np
+
+from schemas.events import IDENTIFY, KINDS
+from worker.core.compiled import compiled
+from worker.core.conditions import SESSION_GAP_MS
+from worker.core.decode import (
+    AMOUNT,
+    CATEGORY,
+    CONSENT,
+    DETAIL_VALUE,
+    FLAGS,
+    INDEX,
+    KIND,
+    MESSAGE,
+    ORDER,
+    PRODUCT,
+    PROFILING,
+    QUANTITY,
+    RATING,
+    TIME,
+    TRAIT_NONE,
+    TRAIT_NUMBER,
+    TRAIT_TEXT,
+    VALUE,
+    WHAT,
+)
+from worker.core.decode import ZONE as RECORD_ZONE
+from worker.core.layout import (
+    ACTIVITIES,
+    CART_PRODUCTS,
+    EARLIEST,
+    EVENINGS,
+    INTERESTS,
+    LAST_ACTIVITY,
+    MESSAGE_PLACE,
+    MESSAGES_REMEMBERED,
+    NEVER,
+    ORDER_PLACE,
+    ORDERS_REMEMBERED,
+    RECENT_PRODUCTS,
+    REFUND_PLACE,
+    SESSION_EVENTS,
+    SESSION_FIRST,
+    SESSION_LAST,
+    SESSIONS,
+    WEEKENDS,
+    ZONE,
+)
+from worker.core.layout import PROFILING as PROFILING_COLUMN
+from worker.core.windows import add
+from worker.core.zones import offset_at
+
+__all__ = ["apply", "is_duplicate", "remember"]
+
+VIEW, CART_ADD, CART_REMOVE = KINDS.index("view"), KINDS.index("cart_add"), KINDS.index("cart_remove")
+WISHLIST, ORDERED, REFUND = KINDS.index("wishlist"), KINDS.index("order"), KINDS.index("refund")
+HALF_LIFE_MS = 14 * 86_400_000.0
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+
+
+@compiled
+def _seen(wide, slot, first, count, identity):
+    for place in range(first, first + count):
+        if wide[slot, place] == identity:
+            return True
+    return False
+
+
+@compiled
+def is_duplicate(p, s, slot, record):
+    """Return whether the user remembers the record's message id, or its order id among those of the same kind."""
+    if record[MESSAGE] != 0 and _seen(s.wide, slot, p.settings[0]["messages"], MESSAGES_REMEMBERED, record[MESSAGE]):
+        return True
+    if record[ORDER] == 0:
+        return False
+    ring = p.settings[0]["orders"] if record[KIND] == ORDERED else p.settings[0]["refunds"]
+    return _seen(s.wide, slot, ring, ORDERS_REMEMBERED, record[ORDER])
+
+
+@compiled
+def remember(p, s, slot, record):
+    """Remember the record's ids in place of the oldest."""
+    if record[MESSAGE] != 0:
+        place = s.narrow[slot, MESSAGE_PLACE]
+        s.wide[slot, p.settings[0]["messages"] + place] = record[MESSAGE]
+        s.narrow[slot, MESSAGE_PLACE] = (place + 1) % MESSAGES_REMEMBERED
+    if record[ORDER] != 0:
+        column = ORDER_PLACE if record[KIND] == ORDERED else REFUND_PLACE
+        ring = p.settings[0]["orders"] if record[KIND] == ORDERED else p.settings[0]["refunds"]
+        place = s.narrow[slot, column]
+        s.wide[slot, ring + place] = record[ORDER]
+        s.narrow[slot, column] = (place + 1) % ORDERS_REMEMBERED
+
+
+@compiled
+def _declare(p, s, slot, details, first, last):
+    """Take over traits, consents and a rating."""
+    for row in range(first, last):
+        what = np.int64(details[row, WHAT])
+        index = np.int64(details[row, INDEX])
+        value = details[row, DETAIL_VALUE]
+        if what == TRAIT_NUMBER or what == TRAIT_TEXT or what == TRAIT_NONE:
+            trait = p.traits[index]
+            s.real[slot, trait["number"]] = value if what == TRAIT_NUMBER else math.nan
+            s.narrow[slot, trait["text"]] = np.int64(value) if what == TRAIT_TEXT else -1
+        elif what == CONSENT:
+            s.narrow[slot, p.consents[index]] = np.int64(value)
+        elif what == PROFILING:
+            s.narrow[slot, PROFILING_COLUMN] = np.int64(value)
+        elif what == RATING and p.settings[0]["ratings"] >= 0:
+            s.real[slot, p.settings[0]["rating_sum"]] += value
+            s.narrow[slot, p.settings[0]["ratings"]] += 1
+
+
+@compiled
+def _session(s, slot, time):
+    """Extend, or begin, the session: one ends 30 minutes after its last activity."""
+    last = s.wide[slot, SESSION_LAST]
+    if last == NEVER or time >= last + SESSION_GAP_MS:
+        s.wide[slot, SESSION_FIRST] = time
+        s.wide[slot, SESSION_LAST] = time
+        s.narrow[slot, SESSION_EVENTS] = 1
+        s.narrow[slot, SESSIONS] += 1
+        return
+    s.narrow[slot, SESSION_EVENTS] += 1
+    s.wide[slot, SESSION_LAST] = max(last, time)
+
+
+@compiled
+def _activity(p, s, z, slot, time):
+    s.wide[slot, LAST_ACTIVITY] = max(s.wide[slot, LAST_ACTIVITY], time)
+    _session(s, slot, time)
+    zone = s.narrow[slot, ZONE]
+    local = time + offset_at(z, zone if zone >= 0 else p.settings[0]["zone"], time)
+    s.narrow[slot, ACTIVITIES] += 1
+    if local % DAY_MS >= 18 * HOUR_MS:
+        s.narrow[slot, EVENINGS] += 1
+    # The epoch was a Thursday: day 2 was a Saturday.
+    if (local // DAY_MS + 5) % 7 <= 1:
+        s.narrow[slot, WEEKENDS] += 1
+
+
+@compiled
+def text_after(z, left, right):
+    """Return whether text number `left` sorts after `right`, by its UTF-8 bytes (the order of code points)."""
+    left_at = z.text_ends[left - 1] if left > 0 else 0
+    right_at = z.text_ends[right - 1] if right > 0 else 0
+    left_length = z.text_ends[left] - left_at
+    right_length = z.text_ends[right] - right_at
+    for place in range(min(left_length, right_length)):
+        if z.text[left_at + place] != z.text[right_at + place]:
+            return z.text[left_at + place] > z.text[right_at + place]
+    return left_length > right_length
+
+
+@compiled
+def _interest_factor(p, s, slot, time):
+    """Return what a weight of 1 at `time` is in the row's unit, which is a weight of 1 at its reference time."""
+    reference = p.settings[0]["interest_reference"]
+    weights = p.settings[0]["interest_weights"]
+    if s.wide[slot, reference] == NEVER:
+        s.wide[slot, reference] = time
+    halvings = (time - s.wide[slot, reference]) / HALF_LIFE_MS
+    if halvings > 64.0:
+        for place in range(INTERESTS):
+            s.real[slot, weights + place] *= math.pow(0.5, halvings)
+        s.wide[slot, reference] = time
+        return 1.0
+    return math.pow(2.0, halvings)
+
+
+@compiled
+def _interest(p, s, z, slot, category, weight):
+    """Add `weight` to a category; a new one takes a free place, else the weakest's if it comes before it."""
+    ids = p.settings[0]["interest_ids"]
+    weights = p.settings[0]["interest_weights"]
+    weakest = 0
+    for place in range(INTERESTS):
+        held = s.narrow[slot, ids + place]
+        if held == category:
+            s.real[slot, weights + place] += weight
+            return
+        if held < 0:
+            s.narrow[slot, ids + place] = category
+            s.real[slot, weights + place] = weight
+            return
+        low = s.real[slot, weights + weakest]
+        own = s.real[slot, weights + place]
+        if own < low or (own == low and text_after(z, held, s.narrow[slot, ids + weakest])):
+            weakest = place
+    low = s.real[slot, weights + weakest]
+    if weight > low or (weight == low and text_after(z, s.narrow[slot, ids + weakest], category)):
+        s.narrow[slot, ids + weakest] = category
+        s.real[slot, weights + weakest] = weight
+
+
+@compiled
+def _interests(p, s, z, slot, kind, time, lines, first, last):
+    weight = p.kinds[kind]["interest"]
+    if weight == 0.0 or first == last:
+        return
+    factor = _interest_factor(p, s, slot, time)
+    for row in range(first, last):
+        category = np.int64(lines[row, CATEGORY])
+        fresh = category >= 0
+        for earlier in range(first, row):
+            if np.int64(lines[earlier, CATEGORY]) == category:
+                fresh = False
+        if fresh:
+            _interest(p, s, z, slot, category, weight * factor)
+
+
+@compiled
+def _cart_product(p, s, slot, product, quantity):
+    """Add `quantity` (negative: take away) of a product to the ones the cart is known to hold."""
+    ids = p.settings[0]["cart_ids"]
+    quantities = p.settings[0]["cart_quantities"]
+    place = 0
+    while place < CART_PRODUCTS and s.narrow[slot, ids + place] >= 0 and s.narrow[slot, ids + place] != product:
+        place += 1
+    if place == CART_PRODUCTS:
+        if quantity > 0.0:
+            s.narrow[slot, p.settings[0]["cart_truncated"]] = 1
+        return
+    if s.narrow[slot, ids + place] < 0:
+        s.real[slot, quantities + place] = 0.0
+    s.narrow[slot, ids + place] = product
+    s.real[slot, quantities + place] += quantity
+    if s.real[slot, quantities + place] > 0.0:
+        return
+    while place + 1 < CART_PRODUCTS and s.narrow[slot, ids + place + 1] >= 0:
+        s.narrow[slot, ids + place] = s.narrow[slot, ids + place + 1]
+        s.real[slot, quantities + place] = s.real[slot, quantities + place + 1]
+        place += 1
+    s.narrow[slot, ids + place] = -1
+
+
+@compiled
+def _cart(p, s, slot, sign, lines, first, last):
+    """Change items and value line by line; each stops at 0 by itself at every step."""
+    items = p.settings[0]["cart_items"]
+    value = p.settings[0]["cart_value"]
+    for row in range(first, last):
+        if items >= 0:
+            s.real[slot, items] = max(0.0, s.real[slot, items] + sign * lines[row, QUANTITY])
+        if value >= 0:
+            s.wide[slot, value] = max(0, s.wide[slot, value] + np.int64(sign * lines[row, VALUE]))
+        product = np.int64(lines[row, PRODUCT])
+        if product >= 0 and p.settings[0]["cart_ids"] >= 0:
+            _cart_product(p, s, slot, product, sign * lines[row, QUANTITY])
+
+
+@compiled
+def _empty_cart(p, s, slot):
+    if p.settings[0]["cart_items"] >= 0:
+        s.real[slot, p.settings[0]["cart_items"]] = 0.0
+    if p.settings[0]["cart_value"] >= 0:
+        s.wide[slot, p.settings[0]["cart_value"]] = 0
+    if p.settings[0]["cart_ids"] >= 0:
+        s.narrow[slot, p.settings[0]["cart_truncated"]] = 0
+        for place in range(CART_PRODUCTS):
+            s.narrow[slot, p.settings[0]["cart_ids"] + place] = -1
+
+
+@compiled
+def _view(p, s, slot, lines, first, last):
+    """Move the viewed products to the front of the recent ones."""
+    ids = p.settings[0]["recent_ids"]
+    for row in range(first, last):
+        product = np.int64(lines[row, PRODUCT])
+        if product < 0:
+            continue
+        held = np.int64(product)
+        for place in range(RECENT_PRODUCTS):
+            moved = np.int64(s.narrow[slot, ids + place])
+            s.narrow[slot, ids + place] = held
+            held = moved
+            if moved == product:
+                break
+
+
+@compiled
+def _products(p, s, z, slot, kind, time, lines, first, last):
+    if kind == CART_ADD:
+        _cart(p, s, slot, 1.0, lines, first, last)
+    elif kind == CART_REMOVE:
+        _cart(p, s, slot, -1.0, lines, first, last)
+    elif kind == ORDERED:
+        _empty_cart(p, s, slot)
+    elif kind == VIEW and p.settings[0]["recent_ids"] >= 0:
+        _view(p, s, slot, lines, first, last)
+    if p.settings[0]["interest_ids"] >= 0:
+        _interests(p, s, z, slot, kind, time, lines, first, last)
+
+
+@compiled
+def apply(p, s, z, slot, record, lines, first, last, details, details_first, details_last):
+    """Apply a record that is no duplicate to a row whose windows have been rolled to its clock."""
+    if record[RECORD_ZONE] >= 0:
+        s.narrow[slot, ZONE] = record[RECORD_ZONE]
+    if details_first < details_last:
+        _declare(p, s, slot, details, details_first, details_last)
+    kind = record[KIND]
+    if kind == IDENTIFY:
+        return
+    time = record[TIME]
+    remember(p, s, slot, record)
+    if s.wide[slot, EARLIEST] == NEVER or time < s.wide[slot, EARLIEST]:
+        s.wide[slot, EARLIEST] = time
+    columns = p.kinds[kind]
+    if columns["since"] >= 0:
+        s.wide[slot, columns["since"]] = max(s.wide[slot, columns["since"]], time)
+    if columns["count"] >= 0:
+        s.narrow[slot, columns["count"]] += 1
+    if columns["amount"] >= 0:
+        s.wide[slot, columns["amount"]] += record[AMOUNT]
+    add(p, s.wide, s.narrow, slot, kind, time, record[AMOUNT])
+    if record[FLAGS] & 1:
+        _activity(p, s, z, slot, time)
+    _products(p, s, z, slot, kind, time, lines, first, last)

@@ -1,0 +1,256 @@
+"""The funnel: everything that can change a user goes through `evaluate`, whatever set it off.
+
+A record lets time pass for its user first, instant by instant, is applied, and has her evaluated at her clock. A moment that passes
+without one, and a version that takes effect, only have her evaluated. Before each record the users who fall due by the partition
+clock less the grace are worked off in order of (instant, slot).
+
+The rule: a step that could outgrow the outputs isn't begun. The functions then return early, the caller takes what is
+there, and calls again; nothing is half done, because a record's first act, letting time pass, may be repeated.
+"""
+
+import numpy as np
+
+from schemas.events import IDENTIFY
+from worker.core.campaigns import convert, decide_campaigns
+from worker.core.compiled import compiled, entry
+from worker.core.decode import AMOUNT, KIND, OFFSET, SLOT, TIME
+from worker.core.decode import CLOCK as RECORD_CLOCK
+from worker.core.features import apply, is_duplicate
+from worker.core.layout import CLOCK, FOREVER, LAST_ACTIVITY, NEVER, USER_HASH, VERSION
+from worker.core.scoring import sample
+from worker.core.segments import (
+    APPLIED,
+    CONVERSIONS,
+    DECISIONS,
+    DUPLICATES,
+    EVALUATIONS,
+    HEAP,
+    REASONS,
+    TRANSITIONS,
+    TRIGGERS,
+    evaluate_segments,
+)
+from worker.core.windows import roll
+
+__all__ = ["BLOCK", "HORIZON", "collect_due", "drain", "migrate", "run", "take_effect"]
+
+BLOCK = 1024
+HORIZON = 9
+EVENT, TIMER = 0, 1
+DAY_MS = 86_400_000
+DAILY_FOR_MS = 90 * DAY_MS
+
+
+@compiled
+def _has_room(p, o):
+    """Return whether one more evaluation surely fits the outputs."""
+    settings = p.settings[0]
+    return (
+        o.counts[TRANSITIONS] + settings["transitions_most"] < len(o.transitions)
+        and o.counts[REASONS] + settings["reasons_most"] < len(o.reasons)
+        and o.counts[DECISIONS] + settings["decisions_most"] < len(o.decisions)
+        and o.counts[TRIGGERS] + settings["decisions_most"] < len(o.triggers)
+        and o.counts[CONVERSIONS] + settings["decisions_most"] < len(o.conversions)
+        and o.counts[HEAP] + 1 < len(o.heap_due)
+    )
+
+
+@compiled
+def _push(o, due, slot):
+    """Put (due, slot) on the heap of what falls due within this call."""
+    place = o.counts[HEAP]
+    o.counts[HEAP] += 1
+    while place > 0:
+        parent = (place - 1) // 2
+        if o.heap_due[parent] < due or (o.heap_due[parent] == due and o.heap_slot[parent] <= slot):
+            break
+        o.heap_due[place] = o.heap_due[parent]
+        o.heap_slot[place] = o.heap_slot[parent]
+        place = parent
+    o.heap_due[place] = due
+    o.heap_slot[place] = slot
+
+
+@compiled
+def _pop(o):
+    """Take the first (due, slot) off the heap; the caller has read it at place 0."""
+    o.counts[HEAP] -= 1
+    size = o.counts[HEAP]
+    due = o.heap_due[size]
+    slot = o.heap_slot[size]
+    place = 0
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        right = child + 1
+        if right < size and (
+            o.heap_due[right] < o.heap_due[child]
+            or (o.heap_due[right] == o.heap_due[child] and o.heap_slot[right] < o.heap_slot[child])
+        ):
+            child = right
+        if due < o.heap_due[child] or (due == o.heap_due[child] and slot <= o.heap_slot[child]):
+            break
+        o.heap_due[place] = o.heap_due[child]
+        o.heap_slot[place] = o.heap_slot[child]
+        place = child
+    o.heap_due[place] = due
+    o.heap_slot[place] = slot
+
+
+@compiled
+def _next_daily(s, slot, clock):
+    """Return the user's next daily instant after `clock`, FOREVER past 90 days of silence."""
+    last = s.wide[slot, LAST_ACTIVITY]
+    if last == NEVER:
+        return FOREVER
+    of_day = np.int64(np.uint64(s.wide[slot, USER_HASH]) % np.uint64(DAY_MS))
+    instant = ((clock - of_day) // DAY_MS + 1) * DAY_MS + of_day
+    return instant if instant <= last + DAILY_FOR_MS else FOREVER
+
+
+@compiled
+def evaluate(p, s, z, o, slot, cause, offset, sampling, wall):
+    """Evaluate a row at its clock, to which its windows have been rolled; note when it is due next."""
+    clock = s.wide[slot, CLOCK]
+    o.counts[EVALUATIONS] += 1
+    if sampling and len(p.samples) > 0:
+        sample(p, s, o, slot, clock)
+    first = o.counts[TRANSITIONS]
+    due = evaluate_segments(p, s, o, slot, clock, cause, offset)
+    if len(p.turns) > 0:
+        due = min(due, decide_campaigns(p, s, z, o, slot, clock, cause, offset, first, wall))
+    if p.settings[0]["daily"] == 1:
+        due = min(due, _next_daily(s, slot, clock))
+    s.due[slot] = due
+    if due < s.block_due[slot // BLOCK]:
+        s.block_due[slot // BLOCK] = due
+    if due <= o.counts[HORIZON]:
+        _push(o, due, slot)
+
+
+@compiled
+def _move_clock(p, s, slot, clock):
+    roll(p, s.wide, s.narrow, slot, clock)
+    s.wide[slot, CLOCK] = clock
+
+
+@compiled
+def _pass_instant(p, s, z, o, slot, wall):
+    """Evaluate a row at the instant it is due."""
+    before = s.wide[slot, CLOCK]
+    due = s.due[slot]
+    daily = p.settings[0]["daily"] == 1 and _next_daily(s, slot, before) == due
+    _move_clock(p, s, slot, due)
+    evaluate(p, s, z, o, slot, TIMER, -1, daily, wall)
+
+
+@compiled
+def _pass_time(p, s, z, o, slot, limit, wall):
+    """Let time pass for a row up to and including `limit`; return False if the outputs are full."""
+    while s.due[slot] <= limit:
+        if not _has_room(p, o):
+            return False
+        _pass_instant(p, s, z, o, slot, wall)
+    return True
+
+
+@compiled
+def _take_effect(p, s, z, o, slot, wall):
+    """Evaluate a row under the version in force, if it hasn't been yet."""
+    settings = p.settings[0]
+    if s.narrow[slot, VERSION] == settings["version"]:
+        return
+    s.narrow[slot, VERSION] = settings["version"]
+    _move_clock(p, s, slot, max(s.wide[slot, CLOCK], settings["version_clock"]))
+    evaluate(p, s, z, o, slot, settings["version_cause"], -1, True, wall)
+
+
+@compiled
+def _handle(p, s, z, o, record, lines, lines_first, lines_last, details, details_first, details_last, grace, wall):
+    """Take one record; return False, to be called again with it, if the outputs are full."""
+    slot = record[SLOT]
+    if not _has_room(p, o):
+        return False
+    _take_effect(p, s, z, o, slot, wall)
+    if record[KIND] != IDENTIFY and is_duplicate(p, s, slot, record):
+        o.counts[DUPLICATES] += 1
+        return True
+    limit = max(record[TIME], record[RECORD_CLOCK] - grace)
+    if not _pass_time(p, s, z, o, slot, limit, wall) or not _has_room(p, o):
+        return False
+    _move_clock(p, s, slot, max(s.wide[slot, CLOCK], limit))
+    apply(p, s, z, slot, record, lines, lines_first, lines_last, details, details_first, details_last)
+    if record[KIND] != IDENTIFY:
+        convert(p, s, o, slot, record[KIND], record[TIME], record[AMOUNT], record[OFFSET])
+    evaluate(p, s, z, o, slot, EVENT, record[OFFSET], True, wall)
+    o.counts[APPLIED] += 1
+    return True
+
+
+@entry
+def drain(p, s, z, o, until, wall):
+    """Work off what is on the heap up to and including `until`, in order; return False if the outputs are full."""
+    while o.counts[HEAP] > 0 and o.heap_due[0] <= until:
+        if not _has_room(p, o):
+            return False
+        due = o.heap_due[0]
+        slot = o.heap_slot[0]
+        _pop(o)
+        # A row whose due instant has moved since has another entry, or needs none.
+        if s.due[slot] == due:
+            _pass_instant(p, s, z, o, slot, wall)
+    return True
+
+
+@entry
+def run(p, s, z, o, records, lines_end, lines, details_end, details, start, grace, wall):
+    """Take records from `start` on, each after what falls due before it; return how many are done."""
+    for place in range(start, len(records)):
+        record = records[place]
+        if not drain(p, s, z, o, record[RECORD_CLOCK] - grace, wall):
+            return place
+        lines_first = lines_end[place - 1] if place > 0 else 0
+        details_first = details_end[place - 1] if place > 0 else 0
+        if not _handle(p, s, z, o, record, lines, lines_first, lines_end[place], details, details_first,
+                       details_end[place], grace, wall):  # fmt: skip
+            return place
+    return len(records)
+
+
+@entry
+def collect_due(s, o, users, horizon, rows_max):
+    """Put up to about `rows_max` rows due by `horizon` on the heap; return whether that is all of them."""
+    begun = o.counts[HEAP]
+    for block in range((users + BLOCK - 1) // BLOCK):
+        if s.block_due[block] > horizon:
+            continue
+        if o.counts[HEAP] - begun >= rows_max or o.counts[HEAP] + BLOCK >= len(o.heap_due):
+            return False
+        least = FOREVER
+        for slot in range(block * BLOCK, min(users, (block + 1) * BLOCK)):
+            if s.due[slot] <= horizon:
+                _push(o, s.due[slot], slot)
+            least = min(least, s.due[slot])
+        s.block_due[block] = least
+    return True
+
+
+@entry
+def take_effect(p, s, z, o, first, last, wall):
+    """Evaluate rows [first, last) under the version in force; return how far it came before the outputs were full."""
+    for slot in range(first, last):
+        if not _has_room(p, o):
+            return slot
+        _take_effect(p, s, z, o, slot, wall)
+    return last
+
+
+@entry
+def migrate(old, new, moves, blank, slots):
+    """Carry rows over to another layout, both as int32 views; `moves` are (from, to, count), `blank` a new row."""
+    for slot in slots:
+        for place in range(len(blank)):
+            new[slot, place] = blank[place]
+        for move in range(len(moves)):
+            source, target, count = moves[move]
+            for place in range(count):
+                new[slot, target + place] = old[slot, source + place]

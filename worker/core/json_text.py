@@ -1,0 +1,92 @@
+"""JSON as it is read here: what counts as JSON is decided by one rule, whichever parser met the bytes first.
+
+The rule is RFC 8259 over UTF-8: no byte order mark, no `NaN` or `Infinity`, of a repeated member the last; numbers too
+large for a double are infinite, lone surrogates are let through. msgspec is quick and refuses the last two; the
+standard library's parser has the last word on whatever msgspec refuses.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["Context", "Event", "depth", "parse", "parse_event", "parse_slowly", "without_surrogates"]
+
+
+class Context(msgspec.Struct, gc=False):
+    """What is read of an event's `context`."""
+
+    timezone: Any = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """What is read of an event in Segment's form; members of any type but `context`. Absent and null are the same."""
+
+    type: Any = None
+    event: Any = None
+    messageId: Any = None  # noqa: N815 - the wire's names
+    userId: Any = None  # noqa: N815
+    anonymousId: Any = None  # noqa: N815
+    timestamp: Any = None
+    originalTimestamp: Any = None  # noqa: N815
+    context: Context | None = None
+    properties: Any = None
+    traits: Any = None
+
+
+# Both raise on what they refuse; parse_slowly then decides. parse_event skips members that aren't read without a look
+# at their UTF-8: for bytes that aren't ASCII that is its caller's part.
+parse_event = msgspec.json.Decoder(Event).decode
+parse = msgspec.json.Decoder().decode
+
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def depth(raw: bytes) -> int:
+    """Return how many objects and arrays are open at once at most, counted on the bytes outside strings."""
+    deepest = opened = 0
+    for byte in _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS):
+        if byte in b"[{":
+            opened += 1
+            deepest = max(deepest, opened)
+        elif opened:
+            opened -= 1
+    return deepest
+
+
+def parse_slowly(raw: bytes) -> Any:
+    """Parse what `parse` refused. Raises ValueError if it isn't JSON."""
+    try:
+        return _DECODER.decode(raw.decode("utf-8"))
+    except RecursionError as error:  # out of reach behind the limit on depth, but nobody has to rely on that
+        raise ValueError("nested too deeply") from error
+
+
+def without_surrogates(value: Any) -> Any:
+    """Return the same value with each lone surrogate of its texts replaced by U+FFFD."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {without_surrogates(name): without_surrogates(item) for name, item in value.items()}
+    return value
+
+
+def _whole_number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python converts: far too large for a double
+        return float(text)
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_whole_number, parse_constant=_refuse_constant)

@@ -1,0 +1,357 @@
+"""From a version (definitions and model) to the program of the pass and the layout of the rows.
+
+`build` lowers every condition, lays out the columns they ask for, and writes the tables. What a new version no longer has
+(segments, campaigns) is kept as retired for one version, so that members leave and pending triggers are cancelled.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from schemas.definitions import Campaign, Definitions, Segment, channels
+from schemas.events import KINDS
+from schemas.models import Snapshot
+from worker.core.campaign_tables import CampaignTables
+from worker.core.catalogue import WINDOWS, Feature
+from worker.core.definitions import Checked
+from worker.core.interning import Strings
+from worker.core.layout import (
+    CART_PRODUCTS,
+    INTERESTS,
+    MESSAGES_REMEMBERED,
+    NEVER,
+    ORDERS_REMEMBERED,
+    RECENT_PRODUCTS,
+    Layout,
+)
+from worker.core.lowering import Lowering, Row
+from worker.core.rules import Condition, Read
+from worker.core.seeds import seed_of
+from worker.core.segments import CLUSTERS, RETIRED, RETIRED_CLUSTERS, SEGMENT, TIERS
+from worker.core.tables import Program, table
+from worker.core.zones import Zones
+
+__all__ = ["CAUSES", "Retired", "RetiredCampaign", "Version", "build"]
+
+CAUSES = ("event", "timer", "model", "definition", "erasure")
+_INTEREST_WEIGHTS = {"view": 1.0, "cart_add": 3.0, "wishlist": 2.0, "order": 5.0}
+
+
+@dataclass(frozen=True)
+class RetiredCampaign:
+    """What is still needed of a campaign that is gone: whose pending triggers are cancelled."""
+
+    id: str
+    channel: str | None
+
+
+@dataclass(frozen=True)
+class Retired:
+    """What the version before had and this one hasn't: segment ids, ids of clusters segments, campaigns."""
+
+    segments: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    campaigns: tuple[RetiredCampaign, ...] = ()
+
+
+@dataclass
+class Version:
+    """Definitions and model in force, ready to run: tables, layout, and the names behind the numbers."""
+
+    number: int
+    checked: Checked
+    model: Snapshot | None
+    layout: Layout
+    program: Program
+    clause_texts: list[str]
+    campaigns: list[Campaign | RetiredCampaign]
+    members: list[str]
+    retired: Retired
+
+    @property
+    def definition(self) -> str:
+        """The name of the definitions in outputs."""
+        return f"{self.checked.definitions.version}/{self.checked.hash[:12]}"
+
+
+def build(checked: Checked, model: Snapshot | None, strings: Strings, zones: Zones, *, number: int, clock: int,
+          cause: str, retired: Retired, braked: frozenset[str], hours_max: Callable[[int], int]) -> Version:  # fmt: skip
+    """Build version `number`, which takes effect at partition clock `clock` (ms) with `cause`.
+
+    `braked` are the campaigns under a pause command; `hours_max` turns a campaign's `max_per_hour` into this partition's part.
+    """
+    return _Builder(checked, model, strings, zones, retired).version(number, clock, cause, braked, hours_max)
+
+
+class _Builder:
+    """Gathers the rows of all tables, columns still by name; `version` lays them out."""
+
+    def __init__(self, checked: Checked, model: Snapshot | None, strings: Strings, zones: Zones, retired: Retired) -> None:
+        self.checked = checked
+        self.model = model
+        self.strings = strings
+        self.zones = zones
+        self.retired = retired
+        self.definitions: Definitions = checked.definitions
+        self.units: list[Row] = []
+        self.members: list[Row] = []
+        self.member_ids: list[str] = []
+        self.segments: dict[str, Row] = {}
+        self.lowering = Lowering(strings, list(self.definitions.traits), self.segments)
+        self.column = self.lowering.column
+        self.settings: Row = {}
+
+    def version(self, number: int, clock: int, cause: str, braked: frozenset[str],
+                hours_max: Callable[[int], int]) -> Version:  # fmt: skip
+        """Lower, lay out, fill the tables."""
+        self._number_members()
+        self._lower_members()
+        inputs = self._inputs()
+        campaigns: list[Campaign | RetiredCampaign] = [*self.definitions.campaigns, *self.retired.campaigns]
+        gone = [campaign.id for campaign in self.retired.campaigns]
+        sending = CampaignTables(self.definitions, gone, self.lowering, self.strings, self.units, self.segments)
+        rows = sending.campaigns(braked, hours_max)
+        caps = sending.caps()
+        tables = self._state_tables(campaigns)
+        self._settings(number, clock, cause, rows)
+        layout = Layout.of(self.lowering.wanted)
+        lowered = {
+            "numbers": self.lowering.numbers, "atoms": self.lowering.atoms, "conditions": self.lowering.conditions,
+            "clauses": self.lowering.clauses, "members": self.members, "units": self.units, "campaigns": rows,
+            "variants": sending.variants, "caps": caps, "inputs": inputs, "settings": [self.settings],
+            "samples": self._samples(), **tables,
+        }  # fmt: skip
+        program = self._program(layout, lowered, sending.turns())
+        return Version(number, self.checked, self.model, layout, program, self.lowering.clause_texts, campaigns,
+                       self.member_ids, self.retired)  # fmt: skip
+
+    # Segments.
+
+    def _number_members(self) -> None:
+        """Number units and members in the order of evaluation, so that conditions can name those that come later."""
+        for place in self.checked.order:
+            segment = self.definitions.segments[place]
+            first = len(self.member_ids)
+            ids = [f"{segment.id}:{tier.id}" for tier in segment.tiers] if segment.tiers else [segment.id]
+            self.member_ids += ids
+            unit: Row = {"kind": SEGMENT, "first": first, "last": len(self.member_ids)}
+            if segment.clusters:
+                unit |= {"kind": CLUSTERS, "column": self.column(f"cluster_of:{segment.id}", "narrow", 1, -1)}
+                self.lowering.reads_cluster()
+            elif segment.tiers:
+                unit["kind"] = TIERS
+            self.units.append(unit)
+            self.segments[segment.id] = unit
+            for offset, name in enumerate(ids if segment.tiers else []):
+                self.segments[name] = {"first": first + offset, "last": first + offset + 1}
+
+    def _lower_members(self) -> None:
+        cluster_units = 0
+        for unit, place in zip(self.units, self.checked.order, strict=True):
+            segment = self.definitions.segments[place]
+            if segment.clusters:
+                unit["clusters"] = cluster_units
+                cluster_units += 1
+                self.members.append(self._member(segment.id, None, None, segment.min_dwell))
+                self.members[-1] |= self._cluster_clause()
+                continue
+            for name, dwell in _dwells(segment):
+                enter, leave = self.checked.enter[name], self.checked.exit.get(name)
+                self.members.append(self._member(name, enter, leave, dwell))
+        for kind, ids in ((RETIRED, self.retired.segments), (RETIRED_CLUSTERS, self.retired.clusters)):
+            for name in ids:
+                self._retire(kind, name)
+
+    def _cluster_clause(self) -> Row:
+        """A cluster's segment gives as its reason the value of `cluster()`."""
+        place = self.lowering.cluster_clause()
+        return {"enter_clauses_first": place, "enter_clauses_last": place + 1}
+
+    def _retire(self, kind: int, name: str) -> None:
+        unit: Row = {"kind": kind, "first": len(self.members), "last": len(self.members) + 1}
+        if kind == RETIRED_CLUSTERS:
+            unit["column"] = self.column(f"cluster_of:{name}", "narrow", 1, -1)
+        # Segments that are gone leave before anything else is evaluated.
+        self.units.insert(sum(entry["kind"] in (RETIRED, RETIRED_CLUSTERS) for entry in self.units), unit)
+        self.members.append(self._member(name, None, None, 0))
+        self.member_ids.append(name)
+
+    def _member(self, name: str, enter: Condition | None, leave: Condition | None, dwell: int) -> Row:
+        since = self.column(f"member:{name}", "wide", 1, NEVER)
+        row: Row = {"text": self.strings.number(name), "since": since, "dwell": dwell}
+        for prefix, condition in (("enter", enter), ("exit", leave)):
+            if condition is not None:
+                row |= {f"{prefix}_{key}": value for key, value in self.lowering.condition(condition).items()}
+        return row
+
+    # The model.
+
+    def _inputs(self) -> list[Row]:
+        """Lower the model's features, where something is scored from them."""
+        if self.model is None or not any("target" in row or row["column"] == "cluster"
+                                         for row in self.lowering.samples.values()):  # fmt: skip
+            return []
+        rows = []
+        for entry in self.model.features:
+            first, last = self.lowering.expression(Read(entry.name, None), sampling=True)
+            rows.append({"first": first, "last": last, "log": int(entry.log), "missing": entry.missing,
+                         "mean": entry.mean, "scale": entry.scale})  # fmt: skip
+        return rows
+
+    def _samples(self) -> list[Row]:
+        """Point percentiles at their quantiles and probabilities at their target, -1 where the model has none."""
+        rows = []
+        targets = list(self.model.targets) if self.model else []
+        starts = self._quantile_ranges()
+        for sampled in self.lowering.samples.values():
+            row = dict(sampled)
+            if "quantiles" in row:
+                row["low"], row["high"] = starts.get(row.pop("quantiles"), (-1, -1))
+            if "target" in row:
+                target = row.pop("target")
+                row["first"] = targets.index(target) if target in targets else -1
+            rows.append(row)
+        return rows
+
+    def _quantile_ranges(self) -> dict[str, tuple[int, int]]:
+        ranges, start = {}, 0
+        for name, values in (self.model.quantiles if self.model else {}).items():
+            ranges[name] = (start, start + len(values))
+            start += len(values)
+        return ranges
+
+    # Columns that many share.
+
+    def _state_tables(self, campaigns: Sequence[object]) -> dict[str, list[Row]]:
+        rings, windows, kinds, kind_rings = self._rings()
+        self._window_places = {row["sum"]: place for place, row in enumerate(windows)}
+        self._kind_rings = kind_rings
+        traits = [
+            {"number": self.column(f"trait:{name}", "real", 1, float("nan")),
+             "text": self.column(f"trait_text:{name}", "narrow", 1, -1)}
+            for name in self.definitions.traits
+        ]  # fmt: skip
+        self._consents = [self.column(f"consent:{name}", "narrow", 1, -1) for name in channels(self.definitions)]
+        if campaigns or self.lowering.reads_interest:
+            self.settings["interest_weights"] = self.column("interest_weights", "real", INTERESTS)
+            self.settings["interest_ids"] = self.column("interest_ids", "narrow", INTERESTS, -1)
+            self.settings["interest_reference"] = self.column("interest_reference", "wide", 1, NEVER)
+        if campaigns:
+            self._trigger_context()
+        self.settings["messages"] = self.column("messages", "wide", MESSAGES_REMEMBERED)
+        self.settings["orders"] = self.column("orders", "wide", ORDERS_REMEMBERED)
+        self.settings["refunds"] = self.column("refunds", "wide", ORDERS_REMEMBERED)
+        return {"rings": rings, "windows": windows, "kinds": kinds, "traits": traits}
+
+    def _trigger_context(self) -> None:
+        """Ask for the columns whose content triggers carry."""
+        self.column("cart_items", "real")
+        self.column("cart_value", "wide")
+        self.settings["cart_ids"] = self.column("cart_ids", "narrow", CART_PRODUCTS, -1)
+        self.settings["cart_quantities"] = self.column("cart_quantities", "real", CART_PRODUCTS)
+        self.settings["cart_truncated"] = self.column("cart_truncated", "narrow")
+        self.settings["recent_ids"] = self.column("recent_ids", "narrow", RECENT_PRODUCTS, -1)
+
+    def _rings(self) -> tuple[list[Row], list[Row], list[Row], list[int]]:
+        """Return rings (by width), windows (a ring's longest first), kinds, and the places of each kind's rings."""
+        by_ring: dict[tuple[int, int, str], list[Feature]] = {}
+        for window in self.lowering.windows:
+            by_ring.setdefault((WINDOWS[window.window or ""][0], window.kind, window.measure), []).append(window)
+        rings: list[Row] = []
+        windows: list[Row] = []
+        for (width, kind, measure), members in sorted(by_ring.items()):
+            members.sort(key=lambda member: -WINDOWS[member.window or ""][1])
+            length = WINDOWS[members[0].window or ""][1]
+            at = self.column(f"ring:{measure}:{kind}:{width}", "wide" if measure == "amount" else "narrow", length)
+            rings.append({"kind": kind, "amount": int(measure == "amount"), "width": width, "length": length, "at": at,
+                          "first": len(windows), "last": len(windows) + len(members)})  # fmt: skip
+            for member in members:
+                name = f"{measure}:{kind}:{member.window}"
+                windows.append({"ring": len(rings) - 1, "hops": WINDOWS[member.window or ""][1], "sum": name})
+        kind_rings: list[int] = []
+        kinds = [self._kind(number, rings, kind_rings) for number in range(len(KINDS) + 1)]
+        return rings, windows, kinds, kind_rings
+
+    def _kind(self, number: int, rings: list[Row], kind_rings: list[int]) -> Row:
+        names = {name for name, *_ in self.lowering.wanted}
+        first = len(kind_rings)
+        kind_rings += [place for place, ring in enumerate(rings) if ring["kind"] == number]
+        row: Row = {"rings_first": first, "rings_last": len(kind_rings), "interest": 0.0}
+        for key, name in (("since", f"since:{number}"), ("count", f"count:{number}:total"),
+                          ("amount", f"amount:{number}:total")):  # fmt: skip
+            if name in names:
+                row[key] = name
+        if number < len(KINDS):
+            row["interest"] = _INTEREST_WEIGHTS.get(KINDS[number], 0.0)
+        return row
+
+    def _settings(self, number: int, clock: int, cause: str, campaigns: list[Row]) -> None:
+        names = {name for name, *_ in self.lowering.wanted}
+        for name in ("cart_items", "cart_value", "rating_sum", "ratings", "cluster"):
+            if name in names:
+                self.settings[name] = name
+        holdout = self.definitions.holdout
+        salt = holdout.salt if holdout else ""
+        clauses = len(self.lowering.clauses)
+        self.settings |= {
+            "version": number, "version_clock": clock, "version_cause": CAUSES.index(cause),
+            "zone": self.zones.number(self.definitions.timezone),
+            "profiling": int(self.definitions.profiling != "opt_in"), "daily": int(bool(self.lowering.samples)),
+            "holdout": holdout.share if holdout else 0.0, "holdout_seed": seed_of(salt, "", "holdout"),
+            "transitions_most": 2 * len(self.units) + 1, "decisions_most": 3 * len(campaigns) + 1,
+            "reasons_most": 2 * clauses + clauses * len(campaigns) + 1,
+        }  # fmt: skip
+
+    # The tables.
+
+    def _program(self, layout: Layout, rows: dict[str, list[Row]], order: list[int]) -> Program:
+        def resolve(row: Row) -> Row:
+            window = row.get("window")
+            placed = {key: layout[value] if isinstance(value, str) else value for key, value in row.items()}
+            return placed | ({"window": self._window_places[window]} if isinstance(window, str) else {})
+
+        tables = {name: table(name, [resolve(row) for row in entries]) for name, entries in rows.items()}
+        widths = [ring["width"] for ring in rows["rings"]]
+        return Program(
+            **tables, **self._model_tables(),
+            width_rings=np.searchsorted(np.array(widths, np.int64), np.arange(6)).astype(np.int64),
+            kind_rings=np.array(self._kind_rings, np.int64),
+            turns=np.array(order, np.int64),
+            consents=np.array([layout[name] for name in self._consents], np.int64),
+        )  # fmt: skip
+
+    def _model_tables(self) -> dict[str, Any]:
+        model = self.model
+        targets = list(model.targets.values()) if model else []
+        points = [point for target in targets for point in target.calibration]
+        ends = np.cumsum([len(target.calibration) for target in targets], dtype=np.int64).tolist()
+        names = model.clusters.names if model and model.clusters else []
+        cluster_units = [self.definitions.segments[p].id for p in self.checked.order if self.definitions.segments[p].clusters]
+        width = len(model.features) if model else 0
+        return {
+            "weights": np.array([target.weights for target in targets], np.float64).reshape(len(targets), width),
+            "targets": table("targets", [
+                {"first": ends[place] - len(target.calibration), "last": ends[place], "intercept": target.intercept}
+                for place, target in enumerate(targets)
+            ]),
+            "calibration": np.array(points, np.float64).reshape(-1, 2),
+            "centres": np.array(model.clusters.centres if model and model.clusters else [], np.float64).reshape(len(names), width),
+            "clusters": np.array([self.strings.number(name) for name in names], np.int64),
+            "cluster_segments": np.array(
+                [[self.strings.number(f"{unit}:{name}") for name in names] for unit in cluster_units], np.int64
+            ).reshape(len(cluster_units), len(names)),
+            "quantiles": np.array([v for values in (model.quantiles if model else {}).values() for v in values], np.float64),
+        }  # fmt: skip
+
+
+def _dwells(segment: Segment) -> list[tuple[str, int]]:
+    """Return (member's id, its `min_dwell` in ms): a tier without its own has its group's."""
+    if not segment.tiers:
+        return [(segment.id, segment.min_dwell)]
+    return [
+        (f"{segment.id}:{tier.id}", segment.min_dwell if tier.min_dwell is None else tier.min_dwell)
+        for tier in segment.tiers
+    ]
+

@@ -1,0 +1,112 @@
+"""The rows of a partition: arrays that grow, and rows that move to another layout when a version needs one.
+
+The rule: a row not yet carried over lies in `previous`, and is carried over before anything touches it; `due` holds FOREVER
+for rows that a new version has yet to evaluate, so that time doesn't pass for them before it has.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.core.campaigns import HOURS_COUNTED
+from worker.core.funnel import BLOCK, migrate
+from worker.core.layout import FOREVER, NEVER, USER_HASH, Layout
+from worker.core.seeds import seed_of
+from worker.core.tables import StateArrays
+
+__all__ = ["Rows"]
+
+Integers = npt.NDArray[np.int64]
+
+
+class Rows:
+    """A row per user under one layout; `previous` rows wait to be carried over."""
+
+    def __init__(self, layout: Layout, version: int, campaigns: int) -> None:
+        self.layout = layout
+        self.count = 0
+        self.carried = 0
+        self.previous: Integers | None = None
+        self._moves: Integers = np.empty((0, 3), np.int64)
+        self._waiting: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._blank = self._blank_row(version)
+        self.rows: Integers = np.empty((0, layout.words), np.int64)
+        self.due: Integers = np.empty(0, np.int64)
+        self.block_due: Integers = np.empty(0, np.int64)
+        self.hours: Integers = empty_hours(campaigns)
+
+    def _blank_row(self, version: int) -> Integers:
+        row = self.layout.blank()
+        row.view(np.int32)[self.layout["version"]] = version
+        return row
+
+    @property
+    def capacity(self) -> int:
+        """How many users there is room for."""
+        return len(self.rows)
+
+    def add(self, user_ids: list[str]) -> None:
+        """Give new users a row each, at the end."""
+        first, last = self.count, self.count + len(user_ids)
+        if last > self.capacity:
+            self._grow(max(last, self.capacity + self.capacity // 2, 1024))
+        self.rows[first:last] = self._blank
+        self.rows[first:last, USER_HASH] = [seed_of(user_id) for user_id in user_ids]
+        self.due[first:last] = FOREVER
+        self.count = last
+
+    def _grow(self, capacity: int) -> None:
+        rows = np.empty((capacity, self.layout.words), np.int64)
+        rows[: self.count] = self.rows[: self.count]
+        due = np.full(capacity, FOREVER, np.int64)
+        due[: self.count] = self.due[: self.count]
+        block_due = np.full((capacity + BLOCK - 1) // BLOCK, FOREVER, np.int64)
+        block_due[: len(self.block_due)] = self.block_due
+        self.rows, self.due, self.block_due = rows, due, block_due
+
+    def arrays(self) -> StateArrays:
+        """Return the arrays of the pass; valid until users are added."""
+        return StateArrays(
+            self.rows, self.rows.view(np.float64), self.rows.view(np.int32), self.due, self.block_due, self.hours
+        )
+
+    def change_layout(self, layout: Layout, version: int) -> None:
+        """Begin a version: every row waits, to be carried over and evaluated when it is touched or its turn comes."""
+        old = self.layout
+        self.layout = layout
+        self._blank = self._blank_row(version)
+        self.due[: self.count] = FOREVER
+        self.block_due[:] = FOREVER
+        self.carried = 0
+        if layout.hash == old.hash:
+            self.carried = self.count
+            return
+        self.previous = self.rows
+        self._moves = layout.moves_from(old)
+        self._waiting = np.ones(self.count, np.bool_)
+        self.rows = np.empty((self.capacity, layout.words), np.int64)
+
+    def restore_due(self, due: Integers) -> None:
+        """Take over when each row is due, int64[users]."""
+        self.due = due.copy()
+        starts = np.arange(0, len(due), BLOCK)
+        self.block_due = np.minimum.reduceat(self.due, starts) if len(due) else np.empty(0, np.int64)
+
+    def carry_over(self, slots: Integers) -> None:
+        """Carry over those of `slots` that still wait."""
+        if self.previous is None:
+            return
+        slots = np.unique(slots[slots < len(self._waiting)])
+        slots = slots[self._waiting[slots]]
+        blank = self._blank.view(np.int32)
+        migrate(self.previous.view(np.int32), self.rows.view(np.int32), self._moves, blank, slots)
+        self._waiting[slots] = False
+        self.carried += len(slots)
+        if self.carried == len(self._waiting):
+            self.previous = None
+
+
+def empty_hours(campaigns: int) -> Integers:
+    """Return counters of fired decisions by campaign and hour: int64[campaigns, 32, 2]."""
+    hours = np.zeros((campaigns, HOURS_COUNTED, 2), np.int64)
+    hours[:, :, 0] = NEVER
+    return hours

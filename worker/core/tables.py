@@ -1,0 +1,159 @@
+"""The tables of a program: what the compiled pass reads, a row per thing, plain numbers only.
+
+A program is these arrays and nothing else; a new version of the definitions is other numbers in them, so nothing is
+compiled anew. Fields that name a column of the row are -1 where the layout has no such column.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["DTYPES", "Outputs", "Program", "StateArrays", "Surroundings", "table"]
+
+Table = npt.NDArray[Any]
+
+
+def _integers(*names: str) -> list[tuple[str, str]]:
+    return [(name, "i8") for name in names]
+
+
+DTYPES: dict[str, list[tuple[str, str]]] = {
+    "settings": [
+        *_integers(
+            "version", "version_clock", "version_cause", "zone", "profiling", "daily", "holdout_seed", "messages",
+            "orders", "refunds", "cart_items", "cart_value", "rating_sum", "ratings", "interest_ids",
+            "interest_weights", "interest_reference", "cluster", "cart_ids", "cart_quantities", "cart_truncated",
+            "recent_ids", "transitions_most", "reasons_most", "decisions_most",
+        ),
+        ("holdout", "f8"),
+    ],
+    "kinds": [*_integers("since", "count", "amount", "rings_first", "rings_last"), ("interest", "f8")],
+    "rings": _integers("kind", "amount", "width", "length", "at", "first", "last"),
+    "windows": _integers("ring", "hops", "sum"),
+    "numbers": [*_integers("operation", "column", "window"), ("value", "f8")],
+    "atoms": [
+        *_integers(
+            "kind", "operator", "flow", "left_first", "left_last", "right_first", "right_last", "reached", "passed",
+            "left_time", "right_time", "left_kind", "right_kind",
+        ),
+        ("constant", "f8"),
+    ],
+    "conditions": _integers("operation", "argument"),
+    "clauses": _integers("kind", "first", "last", "truth_first", "truth_last"),
+    "members": _integers(
+        "text", "since", "dwell", "enter_first", "enter_last", "exit_first", "exit_last",
+        "enter_clauses_first", "enter_clauses_last", "exit_clauses_first", "exit_clauses_last",
+    ),
+    "units": _integers("kind", "first", "last", "column", "clusters"),
+    "campaigns": [
+        *_integers(
+            "unit", "segment", "direction", "status", "braked", "starts", "ends", "channel", "consent", "sends",
+            "sends_place", "delay", "expires", "cooldown", "quiet_from", "quiet_to", "quiet_drop", "cancel",
+            "holdout_seed", "variant_seed", "variants_first", "variants_last", "conversion", "within", "hour_max",
+            "backfill", "pending", "last", "last_variant", "retired",
+        ),
+        ("holdout", "f8"),
+    ],
+    "variants": [("text", "i8"), ("until", "f8")],
+    "caps": _integers("channel", "sends", "limit", "per"),
+    "traits": _integers("number", "text"),
+    "samples": _integers("kind", "column", "first", "last", "low", "high"),
+    "inputs": [*_integers("first", "last", "log"), ("missing", "f8"), ("mean", "f8"), ("scale", "f8")],
+    "targets": [*_integers("first", "last"), ("intercept", "f8")],
+    "transitions": _integers(
+        "slot", "seq", "unit", "segment", "direction", "at", "cause", "offset", "reasons", "clauses_first",
+        "clauses_last",
+    ),
+    "reasons": [("number", "f8"), ("text", "i8"), ("truth", "i8")],
+    "decisions": _integers(
+        "slot", "campaign", "outcome", "refusal", "variant", "at", "due", "occurred", "offset", "origin", "trigger",
+        "reasons", "clauses_first", "clauses_last",
+    ),
+    "conversions": _integers(
+        "slot", "campaign", "variant", "decided", "occurred", "source", "origin", "time", "kind", "amount", "offset",
+    ),
+}  # fmt: skip
+
+
+def table(name: str, rows: list[dict[str, Any]] | int) -> Table:
+    """Return the table `name`, from rows as dicts (a missing field is -1) or with so many empty rows."""
+    dtype = np.dtype(DTYPES[name])
+    if isinstance(rows, int):
+        return np.zeros(rows, dtype)
+    array = np.full(len(rows), -1, dtype) if rows else np.zeros(0, dtype)
+    for place, row in enumerate(rows):
+        for key, value in row.items():
+            array[place][key] = value
+    return array
+
+
+class Program(NamedTuple):
+    """What the pass does: the definitions and the model in force, as tables (see `DTYPES`) and plain arrays."""
+
+    settings: Table
+    kinds: Table
+    rings: Table
+    windows: Table
+    width_rings: Table  # int64[6]: rings of width w are [w]..[w + 1]
+    kind_rings: Table  # int64: places in `rings`, by kind
+    numbers: Table
+    atoms: Table
+    conditions: Table
+    clauses: Table
+    members: Table
+    units: Table
+    campaigns: Table
+    turns: Table  # int64: places in `campaigns`, in the order in which they decide
+    variants: Table
+    caps: Table
+    consents: Table  # int64: a narrow column per channel
+    traits: Table
+    samples: Table
+    inputs: Table
+    weights: Table  # float64[targets, inputs]
+    targets: Table
+    calibration: Table  # float64[points, 2]
+    centres: Table  # float64[clusters, inputs]
+    clusters: Table  # int64: text numbers of the names
+    cluster_segments: Table  # int64[clusters units, clusters]: text numbers of the segments
+    quantiles: Table  # float64
+
+
+class StateArrays(NamedTuple):
+    """What the pass changes. The three views share one memory, a row per user."""
+
+    wide: Table  # int64[users, words]
+    real: Table  # float64[users, words]
+    narrow: Table  # int32[users, 2 words]
+    due: Table  # int64[users]: when time alone next matters, ms
+    block_due: Table  # int64[blocks]: a lower bound of each block's `due`
+    hours: Table  # int64[campaigns, 32, 2]: (UTC hour, fired)
+
+
+class Surroundings(NamedTuple):
+    """What the pass looks up besides: zones and texts."""
+
+    zone_ends: Table
+    zone_starts: Table
+    zone_offsets: Table
+    text: Table  # uint8: the texts' UTF-8 bytes, one after the other
+    text_ends: Table  # int64
+
+
+class Outputs(NamedTuple):
+    """What the pass writes, and its scratch space."""
+
+    transitions: Table
+    reasons: Table
+    decisions: Table
+    conversions: Table
+    triggers: Table  # int64[n, words]: rows as they were when a trigger fired
+    counts: Table  # int64[16]
+    heap_due: Table
+    heap_slot: Table
+    scratch: Table  # float64[128]
+    features: Table  # float64: the model's inputs
+    truths: Table  # int64[128]
+    instants: Table  # int64[128]
+    mixing: Table  # uint64[1]

@@ -1,0 +1,84 @@
+"""Points in time as they are written: RFC 3339 with an offset, or epoch milliseconds, to integer milliseconds.
+
+Whatever is finer than a millisecond is cut toward minus infinity. What isn't a time is `None`, never an exception.
+Nearly all events say `YYYY-MM-DDTHH:MM:SS.mmmZ`: such a text is two look-ups, its second and its fraction. The
+dictionaries are bounded and what is in them was read by the strict reader, so they change no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from math import floor
+from typing import Final
+
+__all__ = ["FRACTIONS", "MOMENTS", "TIME_MS_MAX", "TIME_MS_MIN", "time_ms"]
+
+TIME_MS_MIN: Final = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
+TIME_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+MOMENTS_MAX: Final = 8_192
+HOURS_MAX: Final = 16_384
+
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_RFC_3339: Final = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]+))?"
+    r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
+)
+MOMENTS: Final[dict[str, int]] = {}  # "2026-11-22T10:15:00" -> ms, the latest met
+_hours: dict[str, int] = {}  # "2026-11-22T10" -> ms, filled as hours are met
+_seconds: Final = {f":{second // 60:02}:{second % 60:02}": second * 1_000 for second in range(3_600)}
+FRACTIONS: Final = {f".{ms:03}Z": ms for ms in range(1_000)}
+
+
+def time_ms(value: object) -> int | None:
+    """Return the milliseconds since 1970 of a JSON value, or None if it isn't a time of the years 1 to 9999."""
+    if type(value) is str:
+        try:
+            return MOMENTS[value[:19]] + FRACTIONS[value[19:]]
+        except KeyError:
+            return _from_text(value)
+    if type(value) is int:
+        return value if TIME_MS_MIN <= value <= TIME_MS_MAX else None
+    if type(value) is float and TIME_MS_MIN <= value < TIME_MS_MAX + 1:
+        return floor(value)
+    return None
+
+
+def _from_text(text: str) -> int | None:
+    """Put the usual form together from its hour, the rest of its second and its fraction."""
+    try:
+        second_ms = _hours[text[:13]] + _seconds[text[13:19]]
+        fraction_ms = FRACTIONS[text[19:]]
+    except KeyError:
+        return _strict(text)
+    if len(MOMENTS) >= MOMENTS_MAX:
+        MOMENTS.clear()
+    MOMENTS[text[:19]] = second_ms
+    return second_ms + fraction_ms
+
+
+def _strict(text: str) -> int | None:
+    """Read any RFC 3339 form; the usual one's hour is remembered."""
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups()
+    try:
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+    except ValueError:  # the 31st of a short month, the year 0
+        return None
+    minute_ms = ((days * 24 + int(hour)) * 60 + int(minute)) * 60_000
+    tail_ms = int(second) * 1_000 + (int(fraction[:3].ljust(3, "0")) if fraction else 0)
+    if sign is None:
+        if len(text) == 24 and text[10] == "T" and text[23] == "Z":
+            _remember(text, minute_ms - int(minute) * 60_000)
+        return minute_ms + tail_ms
+    offset_ms = (int(offset_hours) * 60 + int(offset_minutes)) * 60_000
+    result_ms = minute_ms + tail_ms + (offset_ms if sign == "-" else -offset_ms)
+    return result_ms if TIME_MS_MIN <= result_ms <= TIME_MS_MAX else None
+
+
+def _remember(text: str, hour_ms: int) -> None:
+    if len(_hours) >= HOURS_MAX:
+        _hours.clear()
+    _hours[text[:13]] = hour_ms

@@ -1,0 +1,68 @@
+"""The two texts a job is run under, definitions and mapping, read from files with their mistakes told in full."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.core import definitions
+from worker.core.definitions import Checked, DefinitionsError
+from worker.core.mapping import SHIPPED as SHIPPED_MAPPING
+from worker.core.mapping import Mapping, MappingError
+from worker.errors import WrongUsage
+from worker.files import columns
+from worker.files.columns import Columns
+
+SHIPPED_DEFINITIONS = Path(__file__).parent / "definitions" / "demo.yaml"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Definitions and mapping of events, checked, with their texts; and the mapping of columns, for tables."""
+
+    definitions_text: str
+    mapping_text: str
+    checked: Checked
+    mapping: Mapping
+    columns: Columns | None = None
+
+
+def load(definitions_path: Path | None = None, mapping_name: str | None = None) -> Configuration:
+    """Read and check both. Without a path the demo's definitions, without a name the shipped mapping of events.
+
+    A mapping file is one of columns if it has `columns`, and then its events go through the shipped mapping of events.
+
+    Raises:
+        WrongUsage: a file is missing or has mistakes; the message has them all, a line each.
+    """
+    file = columns.find(mapping_name) if mapping_name else SHIPPED_MAPPING
+    of_columns = columns.load(file)
+    mapping_text = _read(SHIPPED_MAPPING if of_columns else file)
+    return checked(_read(definitions_path or SHIPPED_DEFINITIONS), mapping_text, definitions_path, of_columns)
+
+
+def checked(text: str, mapping_text: str, name: Path | None = None, of_columns: Columns | None = None) -> Configuration:
+    """The configuration of two texts. Raises WrongUsage as `load`."""
+    try:
+        mapping = Mapping.parse(mapping_text)
+    except MappingError as error:
+        raise WrongUsage(f"The mapping can't be used: {error}") from error
+    try:
+        return Configuration(text, mapping_text, definitions.load(text, mapping), mapping, of_columns)
+    except DefinitionsError as error:
+        raise WrongUsage(_told(error, name)) from error
+
+
+def _told(error: DefinitionsError, name: Path | None) -> str:
+    """Every mistake on its own line, then what to do."""
+    count = len(error.mistakes)
+    mistakes = "1 mistake" if count == 1 else f"{count} mistakes"
+    where = name or "the definitions"
+    return "\n".join([*map(str, error.mistakes), f"{where} has {mistakes}: correct the lines named above."])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"Can't read {path}: {error.strerror or error}; check the path.") from error
+    except UnicodeDecodeError as error:
+        raise WrongUsage(f"{path} is not UTF-8 text: save it as UTF-8.") from error

@@ -1,0 +1,87 @@
+"""The demo: 60 days of a simulated shop through the engine, its shoppers reacting to what the campaigns send.
+
+1. An hour of the shop's events goes through the engine, as a replay would take it.
+2. The triggers that come out are given back to the shop, and some shoppers who got one buy.
+3. Everything is written into a folder: the outputs, the state, the events themselves and the truth about the shop.
+
+So a replay of the folder's events gives the same transitions and decisions, id by id.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from worker.errors import WrongUsage
+from worker.files import configuration
+from worker.files.replay import Job, warm_up
+from worker.files.sinks import Folder
+from worker.files.summary import Summary
+from worker.simulate.shop import Incident, Reaction, Settings
+from worker.simulate.stream import Batch, Simulation
+
+EVENTS = "events.jsonl"
+TRUTH = "truth.json"
+
+SHOP = Settings(
+    users=1_500,
+    days=60,
+    seed=7,
+    incidents=(Incident(kind="spike", day=20.75), Incident(kind="outage", day=40.5)),
+    reaction=Reaction(effect=0.08, effects={"cart_reminder:discount": 0.15, "welcome": 0.03}),
+)
+
+
+@dataclass
+class Moment:
+    """Where the demo stands after an hour of the shop: what the view shows."""
+
+    job: Job
+    settings: Settings
+    now_ms: int
+    effects: Any
+
+
+Show = Callable[[Moment], None]
+
+
+def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summary:
+    """Run the demo, calling `show` after every hour of the shop.
+
+    Raises:
+        WrongUsage: the folder can't be written.
+        JobFailed: the disk refuses later on.
+    """
+    under = configuration.load()
+    warm_up(under)
+    simulation = Simulation(settings)
+    started, cpu_started = time.monotonic(), time.process_time()
+    with Folder(out) as folder, _events_file(out) as events:
+        job = Job(under, folder)
+        for batch in simulation.batches():
+            effects = _hour(job, batch, events)
+            simulation.react(effects.triggers)
+            if show:
+                show(Moment(job, settings, batch.until_ms, effects))
+        job.pass_time()
+        (out / TRUTH).write_text(json.dumps(simulation.truth(), indent=1) + "\n", encoding="utf-8")
+        job.finish()
+    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
+    engine = job.engine
+    return Summary(job.tally, len(engine.users), engine.members(), seconds, cpu_seconds, job.tally.read)
+
+
+def _hour(job: Job, batch: Batch, events: IO[bytes]) -> Any:
+    """Take an hour's events, and keep them for whoever wants to replay them; offsets are lines of the file."""
+    events.writelines(payload + b"\n" for payload in batch.payloads)
+    first = job.tally.read
+    return job.feed(batch.payloads, range(first, first + len(batch.payloads)))
+
+
+def _events_file(out: Path) -> IO[bytes]:
+    try:
+        return (out / EVENTS).open("wb")
+    except OSError as error:
+        raise WrongUsage(f"Can't write into {out} ({error.strerror or error}): choose another --out.") from error

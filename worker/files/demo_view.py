@@ -1,0 +1,107 @@
+"""What the demo looks like: a live view on a terminal while it runs, and what to look at next when it is over.
+
+The view reads counts the job keeps anyway and the effects of the latest hour; it holds nothing but the last few lines.
+"""
+
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from worker.files.demo import Moment
+from worker.files.sinks import TOPICS
+
+NEWS_LINES = 9
+BAR_WIDTH = 24
+HOURS_PER_FRAME = 6
+DAY_MS = 86_400_000
+
+
+class View:
+    """The live view: call it with every `Moment`."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._news: deque[str] = deque(maxlen=NEWS_LINES)
+        self._hours = 0
+
+    def __call__(self, moment: Moment) -> None:
+        """Take the hour's news; every few hours draw."""
+        for trigger in moment.effects.triggers:
+            reason = "; ".join(f"{part['clause']} ({part['value']})" for part in trigger["reason"])
+            when, campaign, user_id = trigger["due_at"][5:16].replace("T", " "), trigger["campaign"], trigger["user_id"]
+            self._news.append(f"[green]{when}[/green] [bold]{campaign}[/bold] to {escape(user_id)}, {escape(reason)}")
+        self._hours += 1
+        if self._hours % HOURS_PER_FRAME == 0:
+            self._live.update(self._frame(moment))
+
+    def _frame(self, moment: Moment) -> RenderableType:
+        news = Text.from_markup("\n".join(self._news) or "nothing sent yet", overflow="ellipsis")
+        news.no_wrap = True
+        return Group(
+            _clock(moment),
+            Columns([Panel(_members(moment), title="segments"), Panel(_counts(moment), title="so far")]),
+            Panel(news, title="campaign triggers", height=NEWS_LINES + 2),
+        )
+
+
+def _clock(moment: Moment) -> RenderableType:
+    day = (moment.now_ms - moment.settings.start_ms) / DAY_MS
+    today = datetime.fromtimestamp(moment.now_ms / 1000, UTC)
+    line = Table.grid(padding=(0, 2))
+    line.add_row(
+        f"[bold]A simulated shop[/bold] {today:%a %d %b %Y}",
+        ProgressBar(total=moment.settings.days, completed=day, width=40),
+        f"day {min(day, moment.settings.days):.0f} of {moment.settings.days}",
+    )
+    return line
+
+
+def _members(moment: Moment) -> Table:
+    members = moment.job.engine.members()
+    most = max(members.values(), default=0) or 1
+    table = Table.grid(padding=(0, 1))
+    for name, count in members.items():
+        table.add_row(escape(name), f"{count:,}", f"[cyan]{'█' * round(BAR_WIDTH * count / most)}[/cyan]")
+    return table
+
+
+def _counts(moment: Moment) -> Table:
+    tally = moment.job.tally
+    table = Table.grid(padding=(0, 2))
+    for name, count in (
+        ("events", tally.read),
+        ("users", len(moment.job.engine.users)),
+        ("transitions", tally.transitions.total()),
+        ("- by an event", tally.transitions["event"]),
+        ("- by passing time", tally.transitions["timer"]),
+        *((f"decisions: {outcome}", count) for outcome, count in sorted(tally.decisions.items())),
+        ("conversions", tally.conversions),
+        ("duplicates", tally.duplicates),
+        ("repaired", tally.repaired),
+        ("dead letters", tally.dead_letters.total()),
+    ):
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    return table
+
+
+def what_next(out: Path, user_id: str | None) -> RenderableType:
+    """Where to go from here, as commands to copy."""
+    table = Table("look at next", "", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_row(f"shoal explain {user_id or 'USER'} --state {out}", "why this user is where she is")
+    table.add_row(f"head -n 3 {out}/{TOPICS['transitions']}.jsonl", "segment changes, each with its reason")
+    table.add_row(f"head -n 3 {out}/{TOPICS['decisions']}.jsonl", "who was not written to, and why not")
+    table.add_row(f"shoal definitions test {out}/definitions.yaml", "the stories the definitions are held to")
+    table.add_row(f"$EDITOR {out}/definitions.yaml", "a tour of everything definitions can say; then:")
+    again = f"shoal replay {out}/events.jsonl --definitions {out}/definitions.yaml --out mine"
+    table.add_row(again, "the same shop under your rules")
+    return table

@@ -1,0 +1,98 @@
+"""Why a user is where she is: a finished job's state asked about one user, and her recent transitions from its output.
+
+The state is only readable under the definitions it was made with, which is why the folder holds both.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from worker.core.engine import Engine
+from worker.errors import JobFailed, WrongUsage
+from worker.files import configuration
+from worker.files.sinks import DEFINITIONS, MAPPING, STATE, TOPICS
+
+RECENT_TRANSITIONS = 10
+_SAID = {True: "true", False: "false", None: "unknown"}
+
+
+def explain(user_id: str, folder: Path) -> dict[str, Any]:
+    """Return the engine's explanation of a user with `recent`, her last transitions, newest first.
+
+    Raises:
+        WrongUsage: the folder is not that of a finished job.
+        JobFailed: the user isn't in it, or the state is damaged.
+    """
+    explanation = _engine(folder).explain(user_id)
+    if explanation is None:
+        raise JobFailed(f"There is no user {user_id} in {folder}: take an id from {folder}/memberships.jsonl.")
+    return {**explanation, "recent": _recent(user_id, folder)}
+
+
+def _engine(folder: Path) -> Engine:
+    if not (folder / STATE).is_file():
+        raise WrongUsage(f"{folder} holds no finished job (no {STATE}): run shoal replay --out {folder} first.")
+    texts = [(folder / name).read_text(encoding="utf-8") for name in (DEFINITIONS, MAPPING)]
+    under = configuration.checked(texts[0], texts[1], folder / DEFINITIONS)
+    try:
+        return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, None)
+    except (ValueError, OSError) as error:
+        raise JobFailed(f"The state in {folder} can't be read ({error}): run the job again.") from error
+
+
+def _recent(user_id: str, folder: Path) -> list[dict[str, Any]]:
+    """The user's last transitions, newest first."""
+    file = folder / f"{TOPICS['transitions']}.jsonl"
+    wanted = msgspec.json.encode(user_id)  # a quick look before parsing: most lines are of others
+    found: deque[dict[str, Any]] = deque(maxlen=RECENT_TRANSITIONS)
+    with file.open("rb") as lines:
+        for line in lines:
+            if wanted in line and (record := msgspec.json.decode(line))["user_id"] == user_id:
+                found.appendleft(record)
+    return list(found)
+
+
+def as_text(explanation: dict[str, Any]) -> RenderableType:
+    """The explanation for people."""
+    head = (
+        f"[bold]{escape(explanation['user_id'])}[/bold]  at {explanation['clock']}  zone {explanation['timezone']}\n"
+        f"next instant: {explanation['next_instant'] or 'none: only an event changes anything'}"
+    )
+    return Group(Text.from_markup(head), _segments(explanation["segments"]), _transitions(explanation["recent"]))
+
+
+def _segments(segments: list[dict[str, Any]]) -> Table:
+    """A block per segment: in or out and since when, then its clauses with their values."""
+    table = Table("segment", "clause", "value", "", box=box.SIMPLE_HEAD, pad_edge=False)
+    for segment in segments:
+        standing = f"in since {segment['since']}" if segment["member"] else "out"
+        table.add_row(f"[bold]{escape(segment['id'])}[/bold]", standing)
+        for role in ("enter", "exit"):
+            for clause in segment[role] or ():
+                said = _SAID[clause["truth"]]
+                table.add_row(f"  {role}", escape(clause["clause"]), _value(clause["value"]), said)
+    return table
+
+
+def _transitions(transitions: list[dict[str, Any]]) -> RenderableType:
+    if not transitions:
+        return Text("No transitions yet.")
+    table = Table("recent transitions", "segment", "cause", "reason", box=box.SIMPLE_HEAD, pad_edge=False)
+    for transition in transitions:
+        reason = "; ".join(f"{escape(part['clause'])} ({_value(part['value'])})" for part in transition["reason"])
+        named = f"{transition['direction']} {escape(transition['segment'])}"
+        table.add_row(transition["occurred_at"], named, transition["cause"], reason)
+    return table
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else escape(str(value))

@@ -1,0 +1,222 @@
+"""Files as they lie on disk, turned into lines of bytes or rows of columns, a piece at a time.
+
+What a file is packed with (gzip, Zstandard, xz) is told by its first bytes and not by its name; whether it is Parquet
+likewise; CSV by its name (`.csv`, `.tsv`, before the suffix of the packing); everything else is JSON lines. Nothing
+here holds a file in memory, and a line longer than any record may be is kept only as far as it takes to see that.
+"""
+
+import csv
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+import pyarrow
+import pyarrow.parquet
+import zstandard
+
+from worker.errors import JobFailed, WrongUsage
+
+CHUNK_BYTES = 1 << 20
+LINE_BYTES_MAX = 65_537  # one more than a record may have: enough to be refused as too large
+PARQUET_ROWS = 8_192
+
+Format = Literal["jsonl", "csv", "parquet"]
+_MAGIC = {
+    b"\x1f\x8b": "gz",
+    b"\x28\xb5\x2f\xfd": "zst",
+    b"\xfd7zXZ\x00": "xz",
+    b"PAR1": "parquet",
+    b"PK\x03\x04": "zip",
+}
+_DAMAGED = (
+    EOFError,
+    zlib.error,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    pyarrow.ArrowInvalid,
+    csv.Error,
+)
+
+
+@dataclass
+class InputFile:
+    """A file to read: its format and packing, its size in bytes, and how far reading has come."""
+
+    path: Path
+    format: Format
+    packing: str
+    bytes_total: int
+    lines: int = 0  # lines (rows, of Parquet) read so far
+    raw: IO[bytes] | None = None
+
+    @property
+    def bytes_read(self) -> int:
+        """How far into the packed file reading has come."""
+        if self.raw is None:
+            return 0
+        return self.bytes_total if self.raw.closed else self.raw.tell()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table: the names of its columns, and its rows as (line or row number from 0, values in column order)."""
+
+    columns: list[str]
+    rows: Iterator[tuple[int, Sequence[Any]]]
+
+
+def inspect(path: Path) -> InputFile:
+    """What kind of file this is.
+
+    Raises:
+        WrongUsage: it is not there, can't be read, or is packed in a way that isn't supported.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+        size = path.stat().st_size
+    except OSError as error:
+        raise WrongUsage(f"Can't read {path}: {error.strerror or error}; check the path.") from error
+    packing = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+    if packing == "zip":
+        raise WrongUsage(f"{path} is a zip archive: unpack it, or pack it with gzip, zstd or xz instead.")
+    return InputFile(path, _format(path, packing), packing, size)
+
+
+def _format(path: Path, packing: str) -> Format:
+    """Parquet by its first bytes, CSV by its name, else JSON lines."""
+    if packing == "parquet":
+        return "parquet"
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in {".gz", ".zst", ".xz"}]
+    return "csv" if suffixes and suffixes[-1] in {".csv", ".tsv"} else "jsonl"
+
+
+@contextmanager
+def unpacked(file: InputFile) -> Iterator[IO[bytes]]:
+    """The file's bytes after unpacking.
+
+    Raises:
+        JobFailed: the file is damaged or cut short (also while its bytes are being read inside the `with`).
+    """
+    try:
+        with file.path.open("rb") as raw:
+            file.raw = raw
+            yield _stream(raw, file.packing)
+    except _DAMAGED as error:
+        raise JobFailed(f"{file.path} is damaged or cut short ({error}): fetch or write it again.") from error
+    except OSError as error:
+        raise JobFailed(f"Reading {file.path} failed: {error.strerror or error}.") from error
+
+
+def _stream(raw: IO[bytes], packing: str) -> IO[bytes]:
+    if packing == "gz":
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    if packing == "zst":
+        return cast("IO[bytes]", io.BufferedReader(_ZstandardFrames(raw), CHUNK_BYTES))
+    if packing == "xz":
+        return cast("IO[bytes]", lzma.LZMAFile(raw))
+    return raw
+
+
+class _ZstandardFrames(io.RawIOBase):
+    """Unpacks frame after frame. The library's own reader takes a file cut short for one that has ended."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._unpacked = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as there is something; 0 at the end. Raises EOFError in the middle of a frame."""
+        while not self._unpacked:
+            packed = self._frame.unused_data if self._frame.eof else b""
+            if not (packed := packed or self._packed.read(CHUNK_BYTES // 8)):
+                if self._begun and not self._frame.eof:
+                    raise EOFError("it ends in the middle of a Zstandard frame")
+                return 0
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._begun = True
+            self._unpacked = self._frame.decompress(packed)
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size], self._unpacked = self._unpacked[:size], self._unpacked[size:]
+        return size
+
+
+def lines(file: InputFile) -> Iterator[list[bytes]]:
+    """The lines of a JSON lines file, without their newline, blank ones included, in lists of some thousands.
+
+    A line of more than `LINE_BYTES_MAX` bytes is cut to that many.
+
+    Raises:
+        JobFailed: the file is damaged.
+    """
+    with unpacked(file) as stream:
+        rest = b""
+        while chunk := stream.read(CHUNK_BYTES):
+            found = chunk.split(b"\n")
+            found[0] = rest + found[0]
+            rest = found.pop()[:LINE_BYTES_MAX]
+            file.lines += len(found)
+            yield [line[:LINE_BYTES_MAX] for line in found]
+        if rest:
+            file.lines += 1
+            yield [rest]
+
+
+@contextmanager
+def table(file: InputFile, encoding: str = "utf-8") -> Iterator[Rows]:
+    """The rows of a CSV or Parquet file, to be read inside the `with`.
+
+    Raises:
+        WrongUsage: a CSV without a header line.
+        JobFailed: the file is damaged.
+    """
+    with unpacked(file) as stream:
+        if file.format == "parquet":
+            yield _parquet_rows(file, stream)
+            return
+        buffered = io.BufferedReader(cast("io.RawIOBase", stream), CHUNK_BYTES)
+        with io.TextIOWrapper(buffered, encoding, errors="replace", newline="") as text:
+            yield _csv_rows(file, text)
+
+
+def _csv_rows(file: InputFile, text: IO[str]) -> Rows:
+    """A row's number is that of its first line in the file: a quoted field may hold newlines."""
+    reader = csv.reader(text, delimiter="\t" if ".tsv" in file.path.name.lower() else ",")
+    header = next(reader, None)
+    if not header:
+        raise WrongUsage(f"{file.path} has no header line: the first line must name the columns.")
+    header[0] = header[0].removeprefix("\ufeff")
+
+    def rows() -> Iterator[tuple[int, Sequence[Any]]]:
+        file.lines = reader.line_num
+        for row in reader:
+            line, file.lines = file.lines, reader.line_num
+            if row:
+                yield line, row
+
+    return Rows(header, rows())
+
+
+def _parquet_rows(file: InputFile, stream: IO[bytes]) -> Rows:
+    parquet = pyarrow.parquet.ParquetFile(stream)
+
+    def rows() -> Iterator[tuple[int, Sequence[Any]]]:
+        for batch in parquet.iter_batches(batch_size=PARQUET_ROWS):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                file.lines += 1
+                yield file.lines - 1, row
+
+    return Rows(list(parquet.schema_arrow.names), rows())

@@ -1,0 +1,99 @@
+"""The replay: files in, through the engine, an output folder and a summary out. The main job, with no broker.
+
+The engine is asked for nothing but effects; everything around it (reading, writing, counting, the wall clock) is here.
+What is written is a function of the files, the definitions and the mapping: batch size changes nothing but the speed.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.core.engine import Engine
+from worker.files.configuration import Configuration
+from worker.files.sinks import Folder
+from worker.files.source import Source
+from worker.files.summary import Summary, Tally
+
+BATCH_RECORDS = 10_000
+
+Progress = Callable[[int, int, int], None]  # bytes read, bytes in all, records so far
+
+
+class Job:
+    """An engine with an output folder and a tally: what replay and demo have in common."""
+
+    def __init__(self, configuration: Configuration, folder: Folder) -> None:
+        self.configuration = configuration
+        self.folder = folder
+        self.tally = Tally()
+        self.engine = Engine(configuration.checked, configuration.mapping, clock="event")
+
+    def feed(self, payloads: Sequence[bytes], offsets: Sequence[int]) -> Any:
+        """Take records, write and count what follows from them, and return it (an Effects)."""
+        return self._taken(self.engine.step(payloads, offsets, wall_ms=wall_ms()))
+
+    def pass_time(self, until_ms: int | None = None) -> Any:
+        """Let time run on to and including an instant, by default the partition clock's; return the Effects or None."""
+        until_ms = self.engine.clock_ms if until_ms is None else until_ms
+        return None if until_ms is None else self._taken(self.engine.tick(until_ms, wall_ms=wall_ms()))
+
+    def finish(self) -> None:
+        """Write the memberships and the state: nothing may follow."""
+        self.folder.write("memberships", self.engine.memberships())
+        configuration = self.configuration
+        self.folder.finish(self.engine.to_bytes(), configuration.definitions_text, configuration.mapping_text)
+
+    def _taken(self, effects: Any) -> Any:
+        self.folder.take(effects)
+        self.tally.take(effects)
+        return effects
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to replay: the files, where to, until when (ms since the epoch; None: the largest event time)."""
+
+    files: Sequence[Path]
+    out: Path
+    until_ms: int | None = None
+    batch_records: int = BATCH_RECORDS
+
+
+def replay(configuration: Configuration, request: Request, progress: Progress | None = None) -> Summary:
+    """Run the job.
+
+    `seconds` and CPU of the summary are from the first byte read to the last written, without starting and compiling.
+
+    Raises:
+        WrongUsage: a file or the folder can't be used.
+        JobFailed: a file is damaged, or the disk refuses.
+    """
+    source = Source(request.files, configuration.columns)
+    with Folder(request.out) as folder:
+        job = Job(configuration, folder)
+        warm_up(configuration)
+        started, cpu_started = time.monotonic(), time.process_time()
+        for payloads, offsets in source.batches(request.batch_records):
+            job.feed(payloads, offsets)
+            if progress:
+                progress(source.bytes_read, source.bytes_total, job.tally.read)
+        job.pass_time(request.until_ms)
+        job.finish()
+        seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
+    engine = job.engine
+    return Summary(job.tally, len(engine.users), engine.members(), seconds, cpu_seconds, source.lines, source.left_out)
+
+
+def warm_up(configuration: Configuration) -> None:
+    """Have the pass compiled, or fetched from the cache, by an engine that is thrown away."""
+    engine = Engine(configuration.checked, configuration.mapping, clock="event")
+    event = b'{"type":"track","event":"Product Viewed","userId":"warm-up","timestamp":0,"properties":{}}'
+    engine.step([event], [0], wall_ms=0)
+    engine.tick(1, wall_ms=0)
+
+
+def wall_ms() -> int:
+    """The wall clock, for `emitted_at`."""
+    return time.time_ns() // 1_000_000
