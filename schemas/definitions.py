@@ -297,7 +297,7 @@ class Campaign(Part):
     conversion: Conversion | None = None
     cost_per_trigger: Money = 0.0
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
-    max_per_hour: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    max_per_hour: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
     on_backfill: bool = False
 
     @classmethod

@@ -6,6 +6,7 @@ Long work shows progress on a terminal and is quiet in a pipe. Nothing else in t
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def demo(
         _print_json(summary.as_json())
         return
     console.print(summary.as_table())
-    console.print(demo_view.what_next(out, _somebody(out)))
+    print(demo_view.what_next(out, _somebody(out), _called()))
 
 
 @app.command()
@@ -233,6 +234,14 @@ def _somebody(out: Path) -> str | None:
         for line in lines:
             last = line
     return msgspec.json.decode(last)["user_id"] if last else None
+
+
+def _called() -> str:
+    """How this program is called from here: by its name, if that is on the path."""
+    program = Path(sys.argv[0])
+    if shutil.which("shoal") or program.name != "shoal":
+        return "shoal" if shutil.which("shoal") else f"{Path(sys.executable).name} -m worker"
+    return os.path.relpath(program)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The naive twin held to the contract by hand: stories whose right end is known from CONTRACT.md alone.
 
-What the engine is compared with has to be right itself. Times are offsets in milliseconds from Monday 2026-03-02T00:00Z.
+What the engine is compared with has to be right itself. Times are offsets in ms from Monday 2026-03-02T00:00Z.
 """
 
 import json

@@ -31,7 +31,7 @@ def event(user: str, name: str, minute: float = 0, **properties: Any) -> bytes:
 
 
 def shop(users: int = 3) -> list[bytes]:
-    """Every user adds to the cart; the even ones buy ten minutes later. Then a quiet hour, and a line that isn't JSON."""
+    """All users add to the cart; the even ones buy ten minutes later. Then a line that isn't JSON, and a quiet hour."""
     adds = [event(f"u-{n}", "Product Added", n / 10, price=10, quantity=1) for n in range(users)]
     orders = [event(f"u-{n}", "Order Completed", 10 + n / 10, order_id=f"o-{n}", total=10) for n in range(0, users, 2)]
     return [*adds, *orders, b"not json", event("u-0", "Product Viewed", 90)]

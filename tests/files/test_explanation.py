@@ -27,7 +27,10 @@ def test_every_segment_is_explained_by_its_clauses(finished: Path) -> None:
     segments = {segment["id"]: segment for segment in explained["segments"]}
     assert segments["buyer"]["member"] is False
     assert segments["buyer"]["enter"] == [{"clause": "orders_total > 0", "value": 0, "truth": False}]
-    assert (segments["cart_abandoner"]["member"], segments["cart_abandoner"]["since"]) == (True, "2026-01-05T12:30:06.000Z")
+    assert (segments["cart_abandoner"]["member"], segments["cart_abandoner"]["since"]) == (
+        True,
+        "2026-01-05T12:30:06.000Z",
+    )
     assert segments["cart_abandoner"]["exit"] == [{"clause": "cart_items == 0", "value": 1, "truth": False}]
 
 

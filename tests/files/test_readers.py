@@ -59,7 +59,7 @@ def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
 
 
 def test_an_endless_line_is_cut_to_what_shows_that_it_is_too_long(tmp_path: Path) -> None:
-    """Three megabytes without a newline are kept as one byte more than a record may have, and the next line is whole."""
+    """Three megabytes without a newline are kept as one byte more than a record may have; the next line is whole."""
     file = tmp_path / "long.jsonl"
     file.write_bytes(b"x" * 3_000_000 + b"\n" + LINES[0])
     payloads, offsets = read(file)

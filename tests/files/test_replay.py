@@ -36,11 +36,16 @@ def test_every_file_is_written_empty_or_not(tmp_path: Path) -> None:
 
 
 def test_what_is_read_is_conserved_and_counted(tmp_path: Path) -> None:
-    """read = applied + duplicates + dead letters, and the counts are those of the files."""
+    """What is read is applied, a duplicate or a dead letter, and the counts are those of the files."""
     lines = [*shop(4), event("u-0", "Order Completed", 91, order_id="o-0", total=10)]
     summary, out = run(tmp_path, lines)
     said = summary.as_json()
-    assert (said["read"], said["applied"], said["duplicates"], said["dead_letters"]) == (len(lines), len(lines) - 2, 1, 1)
+    assert (said["read"], said["applied"], said["duplicates"], said["dead_letters"]) == (
+        len(lines),
+        len(lines) - 2,
+        1,
+        1,
+    )
     assert said["transitions"] == len(records(out / "segment-changes.jsonl"))
     assert sum(said["decisions"].values()) == len(records(out / "campaign-decisions.jsonl"))
     assert said["triggers"] == len(records(out / "campaign-triggers.jsonl"))
@@ -95,7 +100,11 @@ def test_memberships_are_one_record_per_user_with_a_transition(tmp_path: Path) -
 def test_a_table_is_replayed_through_its_mapping(tmp_path: Path) -> None:
     """Invoice lines become orders; lines left out are in the summary beside the lines read, and not in `read`."""
     table = tmp_path / "retail.csv"
-    lines = ["1,A,X,2,2010-12-01 08:26:00,2.5,7,UK", "1,B,X,1,2010-12-01 08:26:00,1,7,UK", "2,A,X,1,2010-12-01 08:27:00,1,,UK"]
+    lines = [
+        "1,A,X,2,2010-12-01 08:26:00,2.5,7,UK",
+        "1,B,X,1,2010-12-01 08:26:00,1,7,UK",
+        "2,A,X,1,2010-12-01 08:27:00,1,,UK",
+    ]
     table.write_text("\n".join([RETAIL_HEADER, *lines]))
     under = configuration.load(write_definitions(tmp_path), "online_retail")
     said = replay(under, Request([table], tmp_path / "out")).as_json()

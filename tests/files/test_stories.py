@@ -26,9 +26,12 @@ def test_a_story_that_ends_as_expected_passes() -> None:
 def test_a_wrong_membership_is_told_with_the_clauses_and_their_values() -> None:
     """The failure names what was expected, when, and why it isn't so."""
     found = verdict("{given: [{at: 0m, event: Product Added}], expect: {at: 29m, in: [cart_abandoner]}}")
-    assert found.failures == [
-        "expected in cart_abandoner at 29m: cart_abandoner enter: cart_items > 0 is true (1); "
-        "cart_abandoner enter: time_since_cart_add >= 30m is false (1740); cart_abandoner exit: cart_items == 0 is false (1)"
+    (failure,) = found.failures
+    head, *clauses = failure.split("; ")
+    assert head == "expected in cart_abandoner at 29m: cart_abandoner enter: cart_items > 0 is true (1)"
+    assert clauses == [
+        "cart_abandoner enter: time_since_cart_add >= 30m is false (1740)",
+        "cart_abandoner exit: cart_items == 0 is false (1)",
     ]
 
 
@@ -49,15 +52,11 @@ def test_an_unwanted_trigger_fails() -> None:
 
 def test_chance_and_the_calendar_stay_out_of_stories() -> None:
     """With everybody held out and the campaign over for years, the story still ends with a trigger."""
-    head = f"holdout: {{share: 1}}{HEAD}".replace("{id: thanks,", "{id: thanks, holdout: 1, ends: 2020-01-01T00:00:00Z,")
+    head = f"holdout: {{share: 1}}{HEAD}".replace(
+        "{id: thanks,", "{id: thanks, holdout: 1, ends: 2020-01-01T00:00:00Z,"
+    )
     found = verdict("{given: [{at: 0m, event: Order Completed}], expect: {at: 1m, triggers: [thanks]}}", head)
     assert found.failures == []
-
-
-def test_what_is_given_after_the_end_is_a_mistake() -> None:
-    """It would never be seen, so the test fails whatever it expects."""
-    found = verdict("{given: [{at: 2m, event: Order Completed}], expect: {at: 1m, not_in: [cart_abandoner]}}")
-    assert found.failures == ["what is given at 2m comes after expect.at (1m): expect later."]
 
 
 def test_a_record_that_cannot_be_read_fails_the_story() -> None:

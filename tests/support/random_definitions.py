@@ -97,7 +97,8 @@ class Conditions:
             (self.member, 2 if self.members else 0),
             (self.scored, 3 if self.model else 0),
         ]
-        made: str = rng.choices([maker for maker, _ in makers], [weight for _, weight in makers])[0]()
+        possible = {maker: weight for maker, weight in makers if weight}  # hypothesis may pick a weight of 0
+        made: str = rng.choices(list(possible), list(possible.values()))[0]()
         return made
 
     def counted(self) -> str:
@@ -340,11 +341,12 @@ def definitions(rng: random.Random, *, segments: int = 8, campaigns: int = 4, mo
         made.append({"id": "behaviour", "clusters": True} | ({"min_dwell": "1h"} if rng.random() < 0.3 else {}))
     names = [name for segment in made for name in leaves(segment)]
     rng.shuffle(made)  # members are then read before the file has them
+    currency, other = rng.choice((("EUR", "USD"), ("USD", "EUR")))
     return {
         "version": 1,
         "timezone": rng.choice(("Europe/Berlin", "UTC", "America/New_York")),
-        "currency": rng.choice(("EUR", "USD")),
-        "rates": {"USD": 0.92, "EUR": 1.1},
+        "currency": currency,
+        "rates": {other: 0.92},
         "traits": ["country", "points"],
         "profiling": rng.choice(("opt_in", "opt_out", "opt_out")),
         "holdout": {"share": rng.choice((0, 0.1, 0.3)), "salt": "2026"},

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.support.twin_conditions import Condition, Expression, Value, reason_of
+from tests.support.twin_conditions import Condition, Expression, Read, Value, reason_of
 from tests.support.twin_decode import Event
 from tests.support.twin_features import Cart, Interest, Ledgers, Recent
 from tests.support.twin_rules import Rules
@@ -258,7 +258,7 @@ class Desk:
             "cart": self.cart(user.ledgers["cart"]),
             "recent_products": list(recent.products),
             "top_categories": interest.strongest()[:3],
-            "reason": reason_of(self.condition(case.move), user.value, user.is_member),
+            "reason": self.why(user, case.move),
         }
 
     def cart(self, cart: Cart) -> dict[str, Any]:
@@ -271,6 +271,12 @@ class Desk:
             "products": products,
             "truncated": cart.truncated,
         }
+
+    def why(self, user: Customer, move: Move) -> list[dict[str, Any]]:
+        """The clauses of the condition behind a transition, with their values now."""
+        if any(segment.clusters and segment.id == move.segment.split(":")[0] for segment in self.rules.segments):
+            return [{"clause": "cluster()", "value": user.value(Read("cluster"))}]
+        return reason_of(self.condition(move), user.value, user.is_member)
 
     def condition(self, move: Move) -> Condition | None:
         """The condition of a transition's segment: for entering, or for leaving."""

@@ -122,7 +122,7 @@ class User:
                 self.held[expression] = self.feature(expression)
             else:
                 self.held[expression] = compute(expression, self.afresh, top=False)
-        self.cluster = self.text(self.held.get(Read("cluster"))) or self.cluster
+        self.cluster = self.text(self.held.get(Read("cluster")))
 
     @staticmethod
     def text(value: Value) -> str | None:
@@ -222,7 +222,8 @@ class User:
             return []
         if present and self.dwells(present, segment.min_dwell_ms):
             return []
-        return [*([self.leave(present, [])] if present else []), self.join(f"{segment.id}:{now_in}", [])]
+        reason = [{"clause": "cluster()", "value": now_in}]
+        return [*([self.leave(present, reason)] if present else []), self.join(f"{segment.id}:{now_in}", reason)]
 
     # Passing time
 

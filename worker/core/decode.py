@@ -41,7 +41,7 @@ from worker.core.zones import Zones
 
 __all__ = [
     "ACTIVITY", "AMOUNT", "CATEGORY", "CLOCK", "COLUMNS", "CONSENT", "FLAGS", "INDEX", "KIND", "MESSAGE", "OFFSET",
-    "ORDER", "PRODUCT", "PROFILING", "QUANTITY", "RATING", "SLOT", "TIME", "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT",
+    "ORDER", "PRODUCT", "PROFILING", "REPAIRS", "QUANTITY", "RATING", "SLOT", "TIME", "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT",
     "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Decoder",
 ]  # fmt: skip
 
@@ -50,7 +50,11 @@ COLUMNS: Final = 10
 PRODUCT, CATEGORY, QUANTITY, VALUE = range(4)
 WHAT, INDEX = range(2)  # of details; the third column is the value
 DETAIL_VALUE: Final = 2
-ACTIVITY: Final = 1  # bit of FLAGS
+ACTIVITY: Final = 1  # bit of FLAGS; the bits above tell the repairs, in this order
+REPAIRS: Final = (
+    "future_timestamp", "bad_timezone", "bad_amount", "bad_field", "bad_product", "unknown_currency", "too_long",
+)  # fmt: skip
+_REPAIR_BITS: Final = {reason: 2 << place for place, reason in enumerate(REPAIRS)}
 
 FUTURE_MS_MAX: Final = 5 * 60_000
 AGE_MS_MAX: Final = 3_653 * 86_400_000
@@ -281,6 +285,8 @@ class Decoder:
                     slot = self._users.slot(user)
                 place = len(lines_end) * ROW_BYTES
                 offset = offsets[index]
+                if reasons:
+                    flags |= _repair_bits(reasons)
                 pack_into(rows, place, slot, time, clock, kind, message, order, amount, zone, offset, flags)
                 lines_end.append(len(lines))
                 details_end.append(len(details))
@@ -426,3 +432,11 @@ def _second_time(event: Event, arrival_ms: int | None) -> int | None:
     """Return the time of an event without a timestamp: the original one, else arrival, else None."""
     written = event.originalTimestamp
     return time_ms(written) if written is not None and written != "" else arrival_ms
+
+
+def _repair_bits(reasons: list[str]) -> int:
+    """Return the bits of FLAGS that stand for these repairs."""
+    bits = 0
+    for reason in reasons:
+        bits |= _REPAIR_BITS[reason]
+    return bits

@@ -13,7 +13,7 @@ import numpy as np
 from schemas.definitions import Definitions
 from schemas.models import Snapshot
 from worker.core import funnel, saving
-from worker.core.decode import SLOT, Batch, DeadLetter, Decoder
+from worker.core.decode import REPAIRS, SLOT, Batch, DeadLetter, Decoder
 from worker.core.definitions import Checked
 from worker.core.effects import Effects, RecordWriter, iso
 from worker.core.explain import explain
@@ -170,7 +170,7 @@ class Engine:
         return effects
 
     def _decoded(self, batch: Batch) -> Effects:
-        effects = Effects(read=batch.read, repaired=batch.repaired_records, repaired_counts=dict(batch.repaired))
+        effects = Effects(read=batch.read)
         for letter in batch.dead_letters:
             counts = effects.dead_letter_counts
             counts[letter.reason] = counts.get(letter.reason, 0) + 1
@@ -266,7 +266,12 @@ class Engine:
         effects.applied += int(outputs.counts[APPLIED])
         effects.duplicates += int(outputs.counts[DUPLICATES])
         effects.evaluations += int(outputs.counts[EVALUATIONS])
+        effects.repaired += int(outputs.counts[funnel.REPAIRED])
+        for place, reason in enumerate(REPAIRS, funnel.REPAIRED + 1):
+            if outputs.counts[place]:
+                effects.repaired_counts[reason] = effects.repaired_counts.get(reason, 0) + int(outputs.counts[place])
         outputs.counts[:HEAP] = 0
+        outputs.counts[funnel.REPAIRED :] = 0
         if outputs.counts[HEAP] + funnel.BLOCK > len(outputs.heap_due) // 2:
             self._grow_heap(2 * len(outputs.heap_due))
 
@@ -368,7 +373,7 @@ def _outputs(version: Version) -> Outputs:
         decisions=table("decisions", decisions),
         conversions=table("conversions", decisions),
         triggers=np.zeros((decisions, version.layout.words), np.int64),
-        counts=np.zeros(16, np.int64),
+        counts=np.zeros(funnel.COUNTERS, np.int64),
         heap_due=np.zeros(8 * funnel.BLOCK, np.int64),
         heap_slot=np.zeros(8 * funnel.BLOCK, np.int64),
         scratch=np.zeros(256),

@@ -13,7 +13,7 @@ import numpy as np
 from schemas.events import IDENTIFY
 from worker.core.campaigns import convert, decide_campaigns
 from worker.core.compiled import compiled, entry
-from worker.core.decode import AMOUNT, KIND, OFFSET, SLOT, TIME
+from worker.core.decode import ACTIVITY, AMOUNT, FLAGS, KIND, OFFSET, REPAIRS, SLOT, TIME
 from worker.core.decode import CLOCK as RECORD_CLOCK
 from worker.core.features import apply, is_duplicate
 from worker.core.layout import CLOCK, FOREVER, LAST_ACTIVITY, NEVER, USER_HASH, VERSION
@@ -36,6 +36,9 @@ __all__ = ["BLOCK", "HORIZON", "collect_due", "drain", "migrate", "run", "take_e
 
 BLOCK = 1024
 HORIZON = 9
+REPAIRED = 10  # and a counter per reason behind it
+REASONS_FOR_REPAIR = len(REPAIRS)
+COUNTERS = REPAIRED + 1 + REASONS_FOR_REPAIR
 EVENT, TIMER = 0, 1
 DAY_MS = 86_400_000
 DAILY_FOR_MS = 90 * DAY_MS
@@ -109,10 +112,13 @@ def _next_daily(s, slot, clock):
 
 @compiled
 def evaluate(p, s, z, o, slot, cause, offset, sampling, wall):
-    """Evaluate a row at its clock, to which its windows have been rolled; note when it is due next."""
+    """Evaluate a row at its clock, to which its windows have been rolled; note when it is due next.
+
+    Callers wrap constants in `np.int64`: numba would compile the whole funnel once per literal otherwise.
+    """
     clock = s.wide[slot, CLOCK]
     o.counts[EVALUATIONS] += 1
-    if sampling and len(p.samples) > 0:
+    if sampling == 1 and len(p.samples) > 0:
         sample(p, s, o, slot, clock)
     first = o.counts[TRANSITIONS]
     due = evaluate_segments(p, s, o, slot, clock, cause, offset)
@@ -140,7 +146,7 @@ def _pass_instant(p, s, z, o, slot, wall):
     due = s.due[slot]
     daily = p.settings[0]["daily"] == 1 and _next_daily(s, slot, before) == due
     _move_clock(p, s, slot, due)
-    evaluate(p, s, z, o, slot, TIMER, -1, daily, wall)
+    evaluate(p, s, z, o, slot, np.int64(TIMER), np.int64(-1), np.int64(daily), wall)
 
 
 @compiled
@@ -161,7 +167,16 @@ def _take_effect(p, s, z, o, slot, wall):
         return
     s.narrow[slot, VERSION] = settings["version"]
     _move_clock(p, s, slot, max(s.wide[slot, CLOCK], settings["version_clock"]))
-    evaluate(p, s, z, o, slot, settings["version_cause"], -1, True, wall)
+    evaluate(p, s, z, o, slot, settings["version_cause"], np.int64(-1), np.int64(1), wall)
+
+
+@compiled
+def _count_repairs(o, flags):
+    """Count an applied record under each reason that it was repaired for."""
+    o.counts[REPAIRED] += 1
+    for place in range(REASONS_FOR_REPAIR):
+        if flags & (2 << place):
+            o.counts[REPAIRED + 1 + place] += 1
 
 
 @compiled
@@ -181,8 +196,10 @@ def _handle(p, s, z, o, record, lines, lines_first, lines_last, details, details
     apply(p, s, z, slot, record, lines, lines_first, lines_last, details, details_first, details_last)
     if record[KIND] != IDENTIFY:
         convert(p, s, o, slot, record[KIND], record[TIME], record[AMOUNT], record[OFFSET])
-    evaluate(p, s, z, o, slot, EVENT, record[OFFSET], True, wall)
+    evaluate(p, s, z, o, slot, np.int64(EVENT), record[OFFSET], np.int64(1), wall)
     o.counts[APPLIED] += 1
+    if record[FLAGS] > ACTIVITY:
+        _count_repairs(o, record[FLAGS])
     return True
 
 

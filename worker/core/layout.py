@@ -64,16 +64,16 @@ class Layout:
     @classmethod
     def of(cls, wanted: Iterable[tuple[str, str, int, float]]) -> "Layout":
         """Lay out the fixed columns and the `wanted` ones: (name, view, length, fill), a repeated name once."""
-        layout = cls({name: Column(*spec) for name, spec in _FIXED.items()}, FIXED_WORDS)
+        layout = cls({name: Column(view, at, length, float(fill)) for name, (view, at, length, fill) in _FIXED.items()}, FIXED_WORDS)
         requested = {name: (view, length, fill) for name, view, length, fill in wanted}
         for name, (view, length, fill) in requested.items():
             if view != "narrow":
-                layout.columns[name] = Column(view, layout.words, length, fill)
+                layout.columns[name] = Column(view, layout.words, length, float(fill))
                 layout.words += length
         narrow_at = layout.words * 2
         for name, (view, length, fill) in requested.items():
             if view == "narrow":
-                layout.columns[name] = Column(view, narrow_at, length, fill)
+                layout.columns[name] = Column(view, narrow_at, length, float(fill))
                 narrow_at += length
         layout.words = (narrow_at + 1) // 2
         return layout

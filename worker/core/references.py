@@ -110,7 +110,6 @@ class References:
 
     def _check_campaigns(self) -> None:
         data = self._document.data
-        channels = [str(part["channel"]) for _, part in _parts(data, "campaigns") if part.get("channel") is not None]
         for index, campaign in _parts(data, "campaigns"):
             place = ("campaigns", index)
             trigger = campaign.get("trigger")
@@ -120,10 +119,6 @@ class References:
             for at, trait in _texts(campaign, "include_traits"):
                 where = (*place, "include_traits", at)
                 self._check(where, trait, self._vocabulary.traits, "declare `{}` under `traits`, or name one that is")
-        for index, cap in _parts(data, "caps"):
-            if isinstance(channel := cap.get("channel"), str):
-                message = "name the channel of a campaign: none has `{}`"
-                self._check(("caps", index, "channel"), channel, channels, message)
 
     def _check_tests(self) -> None:
         campaigns = [str(campaign.get("id")) for _, campaign in _parts(self._document.data, "campaigns")]

@@ -54,18 +54,21 @@ class Condition(_Model):
 
     def holds(self, value: Any) -> bool:
         """Whether it holds of a value as `Columns` reads it: text, a number, or None."""
-        given = value is not None
-        number = isinstance(value, int | float)
-        checks = (
-            self.absent is None or self.absent is not given,
-            self.equals is None or value == self.equals,
-            self.one_of is None or value in self.one_of,
-            self.starts_with is None or (isinstance(value, str) and value.startswith(tuple(self.starts_with))),
-            self.at_most is None or (number and value <= self.at_most),
-            self.above is None or (number and value > self.above),
-            self.negated is None or not self.negated.holds(value),
-        )
-        return all(checks)
+        if self.absent is not None and self.absent is not (value is None):
+            return False
+        if self.negated is not None and self.negated.holds(value):
+            return False
+        if self.equals is not None and value != self.equals:
+            return False
+        if self.one_of is not None and value not in self.one_of:
+            return False
+        if self.starts_with is not None and not (isinstance(value, str) and value.startswith(tuple(self.starts_with))):
+            return False
+        if self.at_most is None and self.above is None:
+            return True
+        if not isinstance(value, int | float):
+            return False
+        return (self.at_most is None or value <= self.at_most) and (self.above is None or value > self.above)
 
 
 class LeaveOut(_Model):

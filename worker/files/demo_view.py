@@ -7,7 +7,6 @@ from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich import box
 from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -17,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from worker.files.demo import Moment
-from worker.files.sinks import TOPICS
+from worker.files.demo import EVENTS, Moment
+from worker.files.sinks import DEFINITIONS, TOPICS
 
 NEWS_LINES = 9
 BAR_WIDTH = 24
@@ -94,14 +93,16 @@ def _counts(moment: Moment) -> Table:
     return table
 
 
-def what_next(out: Path, user_id: str | None) -> RenderableType:
-    """Where to go from here, as commands to copy."""
-    table = Table("look at next", "", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_row(f"shoal explain {user_id or 'USER'} --state {out}", "why this user is where she is")
-    table.add_row(f"head -n 3 {out}/{TOPICS['transitions']}.jsonl", "segment changes, each with its reason")
-    table.add_row(f"head -n 3 {out}/{TOPICS['decisions']}.jsonl", "who was not written to, and why not")
-    table.add_row(f"shoal definitions test {out}/definitions.yaml", "the stories the definitions are held to")
-    table.add_row(f"$EDITOR {out}/definitions.yaml", "a tour of everything definitions can say; then:")
-    again = f"shoal replay {out}/events.jsonl --definitions {out}/definitions.yaml --out mine"
-    table.add_row(again, "the same shop under your rules")
-    return table
+def what_next(out: Path, user_id: str | None, shoal: str = "shoal") -> str:
+    """Where to go from here, as commands to copy, each under what it is for; `shoal` is how to call the program."""
+    topics = {name: out / f"{topic}.jsonl" for name, topic in TOPICS.items()}
+    definitions = out / DEFINITIONS
+    ways = {
+        "why this user is where she is": f"{shoal} explain {user_id or 'USER'} --state {out}",
+        "segment changes, each with its reason": f"head -n 3 {topics['transitions']}",
+        "who was not written to, and why not": f"grep suppressed {topics['decisions']} | head -n 3",
+        "the stories that the definitions are held to": f"{shoal} definitions test {definitions}",
+        "all that definitions can say: read it, change it, then": f"{shoal} definitions check {definitions}",
+        "the same shop by your rules": f"{shoal} replay {out / EVENTS} --definitions {definitions} --out my-output",
+    }
+    return "\n".join(["Look at next:", *(f"  # {purpose}\n  {command}" for purpose, command in ways.items())])

@@ -30,7 +30,9 @@ def explain(user_id: str, folder: Path) -> dict[str, Any]:
         WrongUsage: the folder is not that of a finished job.
         JobFailed: the user isn't in it, or the state is damaged.
     """
-    explanation = _engine(folder).explain(user_id)
+    engine = _engine(folder)
+    engine.grace_ms = 0  # a finished job's time has run on to its clock
+    explanation = engine.explain(user_id)
     if explanation is None:
         raise JobFailed(f"There is no user {user_id} in {folder}: take an id from {folder}/memberships.jsonl.")
     return {**explanation, "recent": _recent(user_id, folder)}

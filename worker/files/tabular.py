@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from worker.errors import WrongUsage
-from worker.files.columns import Columns, Event, Times, Value
+from worker.files.columns import Columns, Condition, Event, Times, Value
 
 Reader = Callable[[Any], Any]
 Line = dict[str, Any]
@@ -103,11 +103,11 @@ class Maker:
     def _wanted(self, line: Line) -> Event | None:
         """The event this line is of, or None, counted, if it is left out."""
         for rule in self.mapping.leave_out:
-            if all(condition.holds(line[name]) for name, condition in rule.where.items()):
+            if _holds(rule.where, line):
                 self.left_out[rule.reason] += 1
                 return None
         for event in self.mapping.events:
-            if all(condition.holds(line[name]) for name, condition in event.where.items()):
+            if _holds(event.where, line):
                 return event
         self.left_out["no_event"] += 1
         return None
@@ -139,6 +139,13 @@ class Maker:
             properties["products"] = properties["products"][:keep]
             encoded = msgspec.json.encode(event)
         return encoded
+
+
+def _holds(where: dict[str, Condition], line: Line) -> bool:
+    for name, condition in where.items():  # noqa: SIM110  a third faster than all(), on every line of a file
+        if not condition.holds(line[name]):
+            return False
+    return True
 
 
 def _fields(sources: dict[str, Value], line: Line) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""The command line as a person meets it: every command in a process of its own, its status, stdout and stderr."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.files.support import DEFINITIONS, shop, write_definitions
+
+SHOAL = [sys.executable, "-m", "worker"]
+# A process of its own would compile for minutes what these few records take no time to interpret.
+INTERPRETED = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+
+
+def shoal(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command and expect its exit status."""
+    command = [*SHOAL, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=INTERPRETED, timeout=300, check=False)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """A small shop's events in a file."""
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(shop(4)))
+    return file
+
+
+def test_without_arguments_it_says_what_there_is() -> None:
+    """The commands of the command line, each with what it does."""
+    told = shoal().stdout
+    assert told == shoal("--help").stdout
+    for command in ("demo", "simulate", "replay", "explain", "definitions", "bench"):
+        assert f"\n  {command} " in told
+
+
+def test_replay_prints_one_object_and_nothing_else(tmp_path: Path, events: Path) -> None:
+    """With --json stdout is one object with what the contract names, numbers all, and two objects; stderr is silent."""
+    done = shoal("replay", events, "--definitions", write_definitions(tmp_path), "--out", tmp_path / "out", "--json")
+    said = json.loads(done.stdout)
+    for name in ("read", "applied", "duplicates", "dead_letters", "repaired", "users", "transitions", "seconds"):
+        assert isinstance(said[name], int | float), name
+    assert isinstance(said["cpu_us_per_event"], float)
+    assert said["members"] == {"buyer": 2, "cart_abandoner": 2}
+    assert said["decisions"] == {"fired": 2}
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_replay_ends_with_a_table_for_people(tmp_path: Path, events: Path) -> None:
+    """Members, transitions by cause, decisions by outcome and dead letters by reason; quiet otherwise."""
+    done = shoal("replay", events, "--definitions", write_definitions(tmp_path), "--out", tmp_path / "out")
+    for expected in (
+        "Members of segments",
+        "Transitions by cause",
+        "Decisions by outcome",
+        "not_json",
+        "events per second",
+    ):
+        assert expected in done.stdout
+    assert done.stderr == ""
+
+
+def test_explain_answers_on_a_finished_replay(tmp_path: Path, events: Path) -> None:
+    """The user's clauses, for people and as JSON."""
+    shoal("replay", events, "--definitions", write_definitions(tmp_path), "--out", tmp_path / "out")
+    assert "cart_items > 0" in shoal("explain", "u-1", "--state", tmp_path / "out").stdout
+    assert json.loads(shoal("explain", "u-1", "--state", tmp_path / "out", "--json").stdout)["user_id"] == "u-1"
+    assert "no user nobody" in shoal("explain", "nobody", "--state", tmp_path / "out", status=1).stderr
+
+
+def test_definitions_check_tells_all_mistakes_at_once(tmp_path: Path) -> None:
+    """Two mistakes: two lines with line and column, a sentence, and status 2; a right file is status 0."""
+    assert "is right" in shoal("definitions", "check", write_definitions(tmp_path)).stdout
+    wrong = DEFINITIONS.replace("orders_total > 0", "order_total > 0").replace("entered: buyer", "entered: byer")
+    told = shoal("definitions", "check", write_definitions(tmp_path, wrong), status=2).stderr.splitlines()
+    assert len(told) == 3
+    assert "line 4" in told[0]
+    assert "orders_total" in told[0]
+    assert "buyer" in told[1]
+    assert "2 mistakes" in told[2]
+
+
+def test_definitions_test_fails_with_what_was_expected(tmp_path: Path) -> None:
+    """Status 0 when every story ends as it says; else status 1, with the clause and its value."""
+    assert "1 passed, 0 failed" in shoal("definitions", "test", write_definitions(tmp_path)).stdout
+    wrong = DEFINITIONS.replace("in: [buyer]", "in: [cart_abandoner]")
+    told = shoal("definitions", "test", write_definitions(tmp_path, wrong), status=1).stdout
+    assert "FAIL  an order makes a buyer" in told
+    assert "cart_items > 0 is false (0)" in told
+
+
+def test_simulate_writes_events_that_replay_reads(tmp_path: Path) -> None:
+    """The same seed gives the same bytes, and all of it is read."""
+    shop_file = tmp_path / "shop.jsonl"
+    shoal("simulate", "--users", "20", "--days", "2", "--seed", "3", "--out", shop_file)
+    text = shoal("simulate", "--users", "20", "--days", "2", "--seed", "3").stdout
+    assert text == shop_file.read_text(encoding="utf-8")
+    said = json.loads(shoal("replay", shop_file, "--out", tmp_path / "out", "--json").stdout)
+    assert said["read"] == len(text.splitlines())
+
+
+def test_wrong_usage_is_status_2_and_a_sentence(tmp_path: Path, events: Path) -> None:
+    """Whatever is wrong with how a command is called is told in one line on stderr, and nothing on stdout."""
+    missing = tmp_path / "missing.jsonl"
+    for arguments in (
+        ["nonsense"],
+        ["replay"],
+        ["replay", events],
+        ["replay", events, "--out", tmp_path, "--batch", "0"],
+        ["replay", events, "--out", tmp_path, "--until", "yesterday"],
+        ["replay", events, "--out", tmp_path, "--mapping", "no_such"],
+        ["replay", missing, "--out", tmp_path],
+        ["replay", events, "--out", events],
+        ["explain", "u-1", "--state", tmp_path],
+        ["definitions"],
+        ["definitions", "check", missing],
+        ["definitions", "test", missing],
+        ["simulate", "--users", "0"],
+        ["bench", "everything"],
+    ):
+        done = shoal(*arguments, status=2)
+        assert (done.stdout, done.stderr.count("\n")) == ("", 1), arguments
+        assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_file_is_status_1_and_a_sentence(tmp_path: Path) -> None:
+    """The job was understood and failed: one line on stderr, no traceback."""
+    damaged = tmp_path / "events.jsonl.gz"
+    damaged.write_bytes(b"\x1f\x8b\x08\x00 this is no gzip")
+    done = shoal("replay", damaged, "--out", tmp_path / "out", status=1)
+    assert done.stderr.startswith(f"shoal: {damaged} is damaged")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_who_has_seen_enough_is_no_accident() -> None:
+    """`shoal simulate | head -n 1` ends without a word on stderr."""
+    simulate = subprocess.Popen(
+        [*SHOAL, "simulate", "--users", "300", "--days", "20"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=INTERPRETED,
+    )
+    assert simulate.stdout is not None
+    assert simulate.stderr is not None
+    with simulate.stdout, simulate.stderr:
+        assert simulate.stdout.readline().startswith(b"{")
+        simulate.stdout.close()
+        assert simulate.stderr.read() == b""
+    assert simulate.wait(timeout=60) == 1
