@@ -230,7 +230,7 @@ class Desk:
             "model": self.rules.model_label,
         }
         self.decisions.append(decision)
-        counts = outcome == "fired" or (outcome == "held_out" and campaign.get("status") != "shadow")
+        counts = outcome in ("fired", "held_out")
         if counts:
             user.past[campaign["id"]] = Past(decision_id, now, "holdout" if outcome == "held_out" else variant or "")
             user.sent.append((now, campaign.get("channel")))

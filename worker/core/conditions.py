@@ -152,21 +152,19 @@ def _window_flip(p, s, slot, place, operator, constant, truth):
     if operator < EQUAL and compare(operator, 0.0, constant) == truth:
         return FOREVER
     window = p.windows[place]
-    ring = p.rings[window["ring"]]
-    amount = ring["amount"] == 1
-    length = np.int64(ring["length"])
-    hops = np.int64(window["hops"])
-    head = np.int64(s.narrow[slot, HEADS + ring["width"]])
+    amount = window["amount"] == 1
+    hops = window["hops"]
+    head = np.int64(s.narrow[slot, HEADS + window["width"]])
     rest = s.wide[slot, window["sum"]] if amount else np.int64(s.narrow[slot, window["sum"]])
     for hop in range(head - hops + 1, head + 1):
         if rest == 0:
             break
-        cell = ring["at"] + hop % length
+        cell = window["at"] + hop % hops
         lost = s.wide[slot, cell] if amount else np.int64(s.narrow[slot, cell])
         if lost != 0:
             rest -= lost
             if compare(operator, rest / 100.0 if amount else np.float64(rest), constant) != truth:
-                return (hop + hops) * WIDTHS[ring["width"]]
+                return (hop + hops) * WIDTHS[window["width"]]
     return FOREVER
 
 

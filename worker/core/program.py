@@ -225,9 +225,8 @@ class _Builder:
     # Columns that many share.
 
     def _state_tables(self, campaigns: Sequence[object]) -> dict[str, list[Row]]:
-        rings, windows, kinds, kind_rings = self._rings()
+        windows, kinds, self._kind_windows = self._windows()
         self._window_places = {row["sum"]: place for place, row in enumerate(windows)}
-        self._kind_rings = kind_rings
         traits = [
             {"number": self.column(f"trait:{name}", "real", 1, float("nan")),
              "text": self.column(f"trait_text:{name}", "narrow", 1, -1)}
@@ -243,7 +242,7 @@ class _Builder:
         self.settings["messages"] = self.column("messages", "wide", MESSAGES_REMEMBERED)
         self.settings["orders"] = self.column("orders", "wide", ORDERS_REMEMBERED)
         self.settings["refunds"] = self.column("refunds", "wide", ORDERS_REMEMBERED)
-        return {"rings": rings, "windows": windows, "kinds": kinds, "traits": traits}
+        return {"windows": windows, "kinds": kinds, "traits": traits}
 
     def _trigger_context(self) -> None:
         """Ask for the columns whose content triggers carry."""
@@ -254,31 +253,30 @@ class _Builder:
         self.settings["cart_truncated"] = self.column("cart_truncated", "narrow")
         self.settings["recent_ids"] = self.column("recent_ids", "narrow", RECENT_PRODUCTS, -1)
 
-    def _rings(self) -> tuple[list[Row], list[Row], list[Row], list[int]]:
-        """Return rings (by width), windows (a ring's longest first), kinds, and the places of each kind's rings."""
-        by_ring: dict[tuple[int, int, str], list[Feature]] = {}
-        for window in self.lowering.windows:
-            by_ring.setdefault((WINDOWS[window.window or ""][0], window.kind, window.measure), []).append(window)
-        rings: list[Row] = []
-        windows: list[Row] = []
-        for (width, kind, measure), members in sorted(by_ring.items()):
-            members.sort(key=lambda member: -WINDOWS[member.window or ""][1])
-            length = WINDOWS[members[0].window or ""][1]
-            at = self.column(f"ring:{measure}:{kind}:{width}", "wide" if measure == "amount" else "narrow", length)
-            rings.append({"kind": kind, "amount": int(measure == "amount"), "width": width, "length": length, "at": at,
-                          "first": len(windows), "last": len(windows) + len(members)})  # fmt: skip
-            for member in members:
-                name = f"{measure}:{kind}:{member.window}"
-                windows.append({"ring": len(rings) - 1, "hops": WINDOWS[member.window or ""][1], "sum": name})
-        kind_rings: list[int] = []
-        kinds = [self._kind(number, rings, kind_rings) for number in range(len(KINDS) + 1)]
-        return rings, windows, kinds, kind_rings
+    def _windows(self) -> tuple[list[Row], list[Row], list[int]]:
+        """Return windows (by width), kinds, and the places of each kind's windows.
 
-    def _kind(self, number: int, rings: list[Row], kind_rings: list[int]) -> Row:
+        A window has a ring of its own, whatever else is kept of the same kind: a new version may read another one, which
+        fills from then on, while this one goes on as it is.
+        """
+        ordered = sorted(self.lowering.windows, key=lambda w: (WINDOWS[w.window or ""], w.kind, w.measure))
+        windows = [self._window(window) for window in ordered]
+        kind_windows: list[int] = []
+        kinds = [self._kind(number, windows, kind_windows) for number in range(len(KINDS) + 1)]
+        return windows, kinds, kind_windows
+
+    def _window(self, window: Feature) -> Row:
+        width, hops = WINDOWS[window.window or ""]
+        name = f"{window.measure}:{window.kind}:{window.window}"
+        at = self.column(f"ring:{name}", "wide" if window.measure == "amount" else "narrow", hops)
+        return {"kind": window.kind, "amount": int(window.measure == "amount"), "width": width, "hops": hops, "at": at,
+                "sum": name}  # fmt: skip
+
+    def _kind(self, number: int, windows: list[Row], kind_windows: list[int]) -> Row:
         names = {name for name, *_ in self.lowering.wanted}
-        first = len(kind_rings)
-        kind_rings += [place for place, ring in enumerate(rings) if ring["kind"] == number]
-        row: Row = {"rings_first": first, "rings_last": len(kind_rings), "interest": 0.0}
+        first = len(kind_windows)
+        kind_windows += [place for place, window in enumerate(windows) if window["kind"] == number]
+        row: Row = {"windows_first": first, "windows_last": len(kind_windows), "interest": 0.0}
         for key, name in (("since", f"since:{number}"), ("count", f"count:{number}:total"),
                           ("amount", f"amount:{number}:total")):  # fmt: skip
             if name in names:
@@ -313,11 +311,11 @@ class _Builder:
             return placed | ({"window": self._window_places[window]} if isinstance(window, str) else {})
 
         tables = {name: table(name, [resolve(row) for row in entries]) for name, entries in rows.items()}
-        widths = [ring["width"] for ring in rows["rings"]]
+        widths = [window["width"] for window in rows["windows"]]
         return Program(
             **tables, **self._model_tables(),
-            width_rings=np.searchsorted(np.array(widths, np.int64), np.arange(6)).astype(np.int64),
-            kind_rings=np.array(self._kind_rings, np.int64),
+            width_windows=np.searchsorted(np.array(widths, np.int64), np.arange(6)).astype(np.int64),
+            kind_windows=np.array(self._kind_windows, np.int64),
             turns=np.array(order, np.int64),
             consents=np.array([layout[name] for name in self._consents], np.int64),
         )  # fmt: skip

@@ -28,9 +28,8 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
         ),
         ("holdout", "f8"),
     ],
-    "kinds": [*_integers("since", "count", "amount", "rings_first", "rings_last"), ("interest", "f8")],
-    "rings": _integers("kind", "amount", "width", "length", "at", "first", "last"),
-    "windows": _integers("ring", "hops", "sum"),
+    "kinds": [*_integers("since", "count", "amount", "windows_first", "windows_last"), ("interest", "f8")],
+    "windows": _integers("kind", "amount", "width", "hops", "at", "sum"),
     "numbers": [*_integers("operation", "column", "window"), ("value", "f8")],
     "atoms": [
         *_integers(
@@ -93,10 +92,9 @@ class Program(NamedTuple):
 
     settings: Table
     kinds: Table
-    rings: Table
     windows: Table
-    width_rings: Table  # int64[6]: rings of width w are [w]..[w + 1]
-    kind_rings: Table  # int64: places in `rings`, by kind
+    width_windows: Table  # int64[6]: windows of width w are [w]..[w + 1]
+    kind_windows: Table  # int64: places in `windows`, by kind
     numbers: Table
     atoms: Table
     conditions: Table
