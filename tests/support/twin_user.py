@@ -222,7 +222,7 @@ class User:
             return []
         if present and self.dwells(present, segment.min_dwell_ms):
             return []
-        reason = [{"clause": "cluster()", "value": now_in}]
+        reason: list[dict[str, object]] = [{"clause": "cluster()", "value": now_in}]
         return [*([self.leave(present, reason)] if present else []), self.join(f"{segment.id}:{now_in}", reason)]
 
     # Passing time

@@ -1,0 +1,1 @@
+"""The engine: bytes in, effects out; no clock, no randomness, no IO."""

@@ -53,7 +53,7 @@ class CampaignTables:
         ]  # fmt: skip
 
     def turns(self) -> list[int]:
-        """Return campaigns by priority, higher first, then by their place in the file; the retired ones first of all."""
+        """Return campaigns by priority, higher first, then by their place in the file; retired ones come first."""
         listed = len(self.definitions.campaigns)
         by_priority = sorted(range(listed), key=lambda place: -self.definitions.campaigns[place].priority)
         return [*range(listed, listed + len(self.retired)), *by_priority]
@@ -75,8 +75,9 @@ class CampaignTables:
 
     def _campaign(self, campaign: Campaign) -> Row:
         return {
-            **self._columns(campaign.id), "retired": 0, "status": _STATUS[campaign.status], "starts": _ms(campaign.starts, NEVER),
-            "ends": _ms(campaign.ends, FOREVER), "delay": campaign.delay, "expires": campaign.expires,
+            **self._columns(campaign.id), "retired": 0, "status": _STATUS[campaign.status],
+            "starts": _ms(campaign.starts, NEVER), "ends": _ms(campaign.ends, FOREVER),
+            "delay": campaign.delay, "expires": campaign.expires,
             "cooldown": campaign.cooldown, "cancel": int(campaign.on_exit == "cancel"),
             "backfill": int(campaign.on_backfill), "holdout": campaign.holdout,
             "holdout_seed": seed_of(self.salt, campaign.id, "holdout"),

@@ -1,16 +1,15 @@
 """Which campaign may reach the user now: the checks of the contract, in their order.
 
-The rule: the first check that refuses is the one that is named. Every decision, sent or not, is an effect; a trigger waits in
-the row, at most one per campaign. Windows run [decision, decision + d).
+The rule: the first check that refuses is the one that is named. Every decision, sent or not, is an effect; a
+trigger waits in the row, at most one per campaign. Windows run [decision, decision + d).
 """
-
-import math
 
 import numpy as np
 
 from worker.core.compiled import compiled
 from worker.core.layout import FOREVER, NEVER, SENDS_REMEMBERED, USER_HASH, ZONE
 from worker.core.segments import CONVERSIONS, DECISIONS, ENTERED, TRANSITIONS, TRIGGERS, write_reasons
+from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Surroundings
 from worker.core.zones import defer_quiet, is_quiet
 
 __all__ = ["convert", "decide_campaigns"]
@@ -33,20 +32,20 @@ EVENT, TIMER = 0, 1
 
 
 @compiled
-def origin_of(version, segment, direction, cause):
+def origin_of(version: Integer, segment: Integer, direction: Integer, cause: Integer) -> Integer:
     """Pack what identifies a transition, besides user, time and offset, into one int64."""
     packed = (np.int64(version) << ORIGIN_VERSION) | (np.int64(segment) << ORIGIN_SEGMENT)
     return packed | (np.int64(direction) << ORIGIN_DIRECTION) | np.int64(cause)
 
 
 @compiled
-def segment_of(origin):
+def segment_of(origin: Integer) -> Integer:
     """Return the text number of the segment of a packed transition."""
     return (origin >> ORIGIN_SEGMENT) & SEGMENT_MASK
 
 
 @compiled
-def _random(o, user_hash, seed):
+def _random(o: Outputs, user_hash: Integer, seed: Integer) -> float:
     """Return the user's random number in [0, 1) for a purpose: splitmix64 (Steele, Lea, Flood 2014) of both hashes."""
     # One-element arrays, because numpy's scalars warn of the overflow that is meant here.
     z = o.mixing
@@ -61,19 +60,19 @@ def _random(o, user_hash, seed):
 
 
 @compiled
-def _paused(campaign, clock):
+def _paused(campaign: Row, clock: Integer) -> bool:
     outside = clock < campaign["starts"] or clock >= campaign["ends"]
     return campaign["status"] == PAUSE or campaign["braked"] == 1 or outside
 
 
 @compiled
-def _cooling(s, slot, clock, campaign):
+def _cooling(s: StateArrays, slot: Integer, clock: Integer, campaign: Row) -> bool:
     decided = s.wide[slot, campaign["last"] + DECIDED]
     return decided != NEVER and clock - decided < campaign["cooldown"]
 
 
 @compiled
-def _capped(p, s, slot, clock, campaign):
+def _capped(p: Program, s: StateArrays, slot: Integer, clock: Integer, campaign: Row) -> bool:
     """Return whether a cap of the campaign's channel is full at `clock`."""
     for place in range(len(p.caps)):
         cap = p.caps[place]
@@ -90,7 +89,7 @@ def _capped(p, s, slot, clock, campaign):
 
 
 @compiled
-def _hour_full(s, place, campaign, clock):
+def _hour_full(s: StateArrays, place: Integer, campaign: Row, clock: Integer) -> bool:
     if campaign["hour_max"] < 0:
         return False
     hour = clock // HOUR_MS
@@ -101,7 +100,7 @@ def _hour_full(s, place, campaign, clock):
 
 
 @compiled
-def _count_hour(s, place, clock):
+def _count_hour(s: StateArrays, place: Integer, clock: Integer) -> None:
     hour = clock // HOUR_MS
     cell = hour % HOURS_COUNTED
     if s.hours[place, cell, 0] != hour:
@@ -111,7 +110,7 @@ def _count_hour(s, place, clock):
 
 
 @compiled
-def _held_out(p, s, o, slot, campaign):
+def _held_out(p: Program, s: StateArrays, o: Outputs, slot: Integer, campaign: Row) -> bool:
     user = s.wide[slot, USER_HASH]
     share = p.settings[0]["holdout"]
     if share > 0.0 and _random(o, user, p.settings[0]["holdout_seed"]) < share:
@@ -120,7 +119,7 @@ def _held_out(p, s, o, slot, campaign):
 
 
 @compiled
-def _variant(p, s, o, slot, campaign):
+def _variant(p: Program, s: StateArrays, o: Outputs, slot: Integer, campaign: Row) -> Integer:
     """Return the text number of the user's variant, by cumulative shares; NO_VARIANT without variants."""
     if campaign["variants_first"] == campaign["variants_last"]:
         return np.int64(NO_VARIANT)
@@ -132,7 +131,16 @@ def _variant(p, s, o, slot, campaign):
 
 
 @compiled
-def _check(p, s, z, o, slot, clock, place, due, wall):
+def _check(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    slot: Integer,
+    clock: Integer,
+    place: Integer,
+    due: Integer,
+    wall: Integer,
+) -> tuple[Integer, Integer]:
     """Make the checks before the holdout; return (check that refuses or NOTHING, when to look again)."""
     campaign = p.campaigns[place]
     if _paused(campaign, clock):
@@ -156,7 +164,9 @@ def _check(p, s, z, o, slot, clock, place, due, wall):
 
 
 @compiled
-def _outcome(p, s, o, slot, clock, place):
+def _outcome(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, place: Integer
+) -> tuple[Integer, Integer]:
     """Make the checks from the holdout on; return (outcome, check that refuses or NOTHING)."""
     campaign = p.campaigns[place]
     if _held_out(p, s, o, slot, campaign):
@@ -169,7 +179,21 @@ def _outcome(p, s, o, slot, clock, place):
 
 
 @compiled
-def _record(p, s, o, slot, clock, place, outcome, refusal, variant, due, occurred, offset, origin):
+def _record(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    place: Integer,
+    outcome: Integer,
+    refusal: Integer,
+    variant: Integer,
+    due: Integer,
+    occurred: Integer,
+    offset: Integer,
+    origin: Integer,
+) -> None:
     """Append a decision; a fired one with the row as it is, from which its trigger is written."""
     entry = o.decisions[o.counts[DECISIONS]]
     o.counts[DECISIONS] += 1
@@ -196,7 +220,7 @@ def _record(p, s, o, slot, clock, place, outcome, refusal, variant, due, occurre
 
 
 @compiled
-def _trigger_clauses(p, place, segment, direction):
+def _trigger_clauses(p: Program, place: Integer, segment: Integer, direction: Integer) -> tuple[Integer, Integer]:
     """Return the clauses of the condition that let the user into, or out of, the campaign's segment."""
     unit = p.campaigns[place]["unit"]
     if unit < 0:
@@ -212,7 +236,18 @@ def _trigger_clauses(p, place, segment, direction):
 
 
 @compiled
-def _remember_decision(p, s, slot, clock, place, outcome, variant, occurred, offset, origin):
+def _remember_decision(
+    p: Program,
+    s: StateArrays,
+    slot: Integer,
+    clock: Integer,
+    place: Integer,
+    outcome: Integer,
+    variant: Integer,
+    occurred: Integer,
+    offset: Integer,
+    origin: Integer,
+) -> None:
     """Start the cooldown, fill the caps, and keep what conversions are held against."""
     campaign = p.campaigns[place]
     last = campaign["last"]
@@ -228,9 +263,22 @@ def _remember_decision(p, s, slot, clock, place, outcome, variant, occurred, off
 
 
 @compiled
-def _decide(p, s, z, o, slot, clock, place, due, occurred, offset, origin, wall):
+def _decide(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    place: Integer,
+    due: Integer,
+    occurred: Integer,
+    offset: Integer,
+    origin: Integer,
+    wall: Integer,
+) -> None:
     """Decide one trigger, new or due, that isn't pending at this moment."""
-    refusal, again = _check(p, s, z, o, slot, clock, place, due, wall)
+    refusal, again = _check(p, s, z, slot, clock, place, due, wall)
     if refusal != NOTHING:
         outcome = DEFERRED if again != FOREVER else SUPPRESSED
         if outcome == DEFERRED:
@@ -254,7 +302,17 @@ def _decide(p, s, z, o, slot, clock, place, due, occurred, offset, origin, wall)
 
 
 @compiled
-def _settle_pending(p, s, z, o, slot, clock, place, first, wall):
+def _settle_pending(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    place: Integer,
+    first: Integer,
+    wall: Integer,
+) -> None:
     """Cancel the pending trigger if its segment was left in this evaluation, else decide it if it is due."""
     campaign = p.campaigns[place]
     pending = campaign["pending"]
@@ -270,9 +328,14 @@ def _settle_pending(p, s, z, o, slot, clock, place, first, wall):
     if campaign["cancel"] == 1:
         for entry in range(first, o.counts[TRANSITIONS]):
             transition = o.transitions[entry]
-            if transition["segment"] == segment_of(origin) and transition["direction"] != (origin >> ORIGIN_DIRECTION) & 1:
+            if (
+                transition["segment"] == segment_of(origin)
+                and transition["direction"] != (origin >> ORIGIN_DIRECTION) & 1
+            ):
                 s.wide[slot, pending + WHEN] = FOREVER
-                _record(p, s, o, slot, clock, place, CANCELLED, EXITED_BEFORE, NO_VARIANT, due, occurred, offset, origin)
+                _record(
+                    p, s, o, slot, clock, place, CANCELLED, EXITED_BEFORE, NO_VARIANT, due, occurred, offset, origin
+                )
                 return
     if when <= clock:
         s.wide[slot, pending + WHEN] = FOREVER
@@ -280,7 +343,7 @@ def _settle_pending(p, s, z, o, slot, clock, place, first, wall):
 
 
 @compiled
-def _matches(campaign, transition):
+def _matches(campaign: Row, transition: Row) -> bool:
     return (
         transition["unit"] == campaign["unit"]
         and transition["direction"] == campaign["direction"]
@@ -289,7 +352,18 @@ def _matches(campaign, transition):
 
 
 @compiled
-def decide_campaigns(p, s, z, o, slot, clock, cause, offset, first, wall):
+def decide_campaigns(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    first: Integer,
+    wall: Integer,
+) -> Integer:
     """Take the transitions of one evaluation, from `first` on, and the triggers now due; return the next due instant.
 
     `wall` is the wall clock in ms, or NEVER where nothing is ever stale.
@@ -312,7 +386,16 @@ def decide_campaigns(p, s, z, o, slot, clock, cause, offset, first, wall):
 
 
 @compiled
-def convert(p, s, o, slot, kind, time, amount, offset):
+def convert(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    kind: Integer,
+    time: Integer,
+    amount: Integer,
+    offset: Integer,
+) -> None:
     """Append a conversion for every campaign whose latest decision this event, at its own time, answers."""
     for place in range(len(p.campaigns)):
         campaign = p.campaigns[place]

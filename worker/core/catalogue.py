@@ -32,7 +32,8 @@ _PLAIN = (
 @dataclass(frozen=True)
 class Feature:
     """What a name stands for: `count` or `amount` of a kind (over a window, or `None` for the total), `since` a kind,
-    or a plain feature, its own name being the measure."""
+    or a plain feature, its own name being the measure.
+    """
 
     measure: str
     kind: int = -1

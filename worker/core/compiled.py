@@ -46,7 +46,9 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 def compiled(function: F) -> F:
     """Compile `function` with numba (strict floating point: no fast-math, no reassociation)."""
-    return cast("F", numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
+    return cast(
+        "F", numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    )
 
 
 def entry(function: F) -> F:

@@ -1,9 +1,9 @@
-"""Conditions over a row: is it true now, and when could passing time alone change that?
+"""Conditions over a row: whether one is true now, and when passing time alone could change that.
 
-Every condition gives a pair (truth, instant). Truth is FALSE, TRUE or UNKNOWN; the instant is a lower bound, in ms and after
-the clock, of the first moment at which its truth could differ without an event. Bounds are tight where it pays: a
-comparison with a window names the hop that tips it, a conjunction that fails waits for the last of its failing parts.
-Evaluating too early is harmless, too late never happens. Null is NaN.
+Every condition gives a pair (truth, instant). Truth is FALSE, TRUE or UNKNOWN; the instant is a lower bound, in ms
+and after the clock, of the first moment at which its truth could differ without an event. Bounds are tight where it
+pays: a comparison with a window names the hop that tips it, a conjunction that fails waits for the last of its failing
+parts. Evaluating too early is harmless, too late never happens. Null is NaN.
 """
 
 import math
@@ -13,7 +13,6 @@ import numpy as np
 from worker.core.compiled import compiled
 from worker.core.layout import (
     ACTIVITIES,
-    EARLIEST,
     FOREVER,
     HEADS,
     INTERESTS,
@@ -22,6 +21,7 @@ from worker.core.layout import (
     SESSION_FIRST,
     SESSION_LAST,
 )
+from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Table
 from worker.core.windows import WIDTHS, next_change
 
 FALSE, TRUE, UNKNOWN = 0, 1, 2
@@ -43,12 +43,12 @@ TEXT_TRAIT, TEXT_CLUSTER, TEXT_CONSTANT = range(3)
 
 
 @compiled
-def load(p, s, slot, clock, code):
+def load(p: Program, s: StateArrays, slot: Integer, clock: Integer, code: Row) -> float:
     """Return the value of one instruction that reads the row; NaN is null."""
     operation = code["operation"]
     column = code["column"]
     if operation == COUNT:
-        return np.float64(s.narrow[slot, column])
+        return s.narrow[slot, column] * 1.0
     if operation == MONEY:
         return s.wide[slot, column] / 100.0
     if operation == REAL:
@@ -64,7 +64,7 @@ def load(p, s, slot, clock, code):
 
 
 @compiled
-def _load_rare(p, s, slot, clock, operation, column):
+def _load_rare(p: Program, s: StateArrays, slot: Integer, clock: Integer, operation: Integer, column: Integer) -> float:
     if operation == IN_SESSION:
         live = clock < s.wide[slot, SESSION_LAST] + SESSION_GAP_MS
         return np.float64(s.narrow[slot, SESSION_EVENTS]) if live else 0.0
@@ -73,14 +73,14 @@ def _load_rare(p, s, slot, clock, operation, column):
         return (s.wide[slot, SESSION_LAST] - s.wide[slot, SESSION_FIRST]) / 1000.0 if live else 0.0
     if operation == SHARE:
         total = s.narrow[slot, ACTIVITIES]
-        return s.narrow[slot, column] / np.float64(total) if total > 0 else math.nan
+        return float(s.narrow[slot, column] / np.float64(total)) if total > 0 else math.nan
     if operation == TRAIT:
         return s.real[slot, p.traits[column]["number"]]
     return _interest(p, s, slot, column)
 
 
 @compiled
-def _interest(p, s, slot, category):
+def _interest(p: Program, s: StateArrays, slot: Integer, category: Integer) -> float:
     ids = p.settings[0]["interest_ids"]
     weights = p.settings[0]["interest_weights"]
     total = 0.0
@@ -96,7 +96,9 @@ def _interest(p, s, slot, category):
 
 
 @compiled
-def number(p, s, scratch, slot, clock, first, last):
+def number(
+    p: Program, s: StateArrays, scratch: Table, slot: Integer, clock: Integer, first: Integer, last: Integer
+) -> float:
     """Return the value of the instructions [first, last); NaN is null, as is whatever isn't a number."""
     if last - first == 1:
         return load(p, s, slot, clock, p.numbers[first])
@@ -116,7 +118,7 @@ def number(p, s, scratch, slot, clock, first, last):
 
 
 @compiled
-def _arithmetic(operation, left, right):
+def _arithmetic(operation: Integer, left: float, right: float) -> float:
     if operation == ADD:
         return left + right
     if operation == SUBTRACT:
@@ -124,12 +126,12 @@ def _arithmetic(operation, left, right):
     if operation == MULTIPLY:
         return left * right
     if operation == MAXIMUM:
-        return right if left < right else left
+        return max(left, right)
     return left / right if right != 0.0 else math.nan
 
 
 @compiled
-def compare(operator, left, right):
+def compare(operator: Integer, left: float, right: float) -> Integer:
     """Return whether `left operator right` holds, UNKNOWN where either is null."""
     if math.isnan(left) or math.isnan(right):
         return UNKNOWN
@@ -147,7 +149,9 @@ def compare(operator, left, right):
 
 
 @compiled
-def _window_flip(p, s, slot, place, operator, constant, truth):
+def _window_flip(
+    p: Program, s: StateArrays, slot: Integer, place: Integer, operator: Integer, constant: float, truth: Integer
+) -> Integer:
     """Return when a window's value, losing hop after hop, first compares differently."""
     if operator < EQUAL and compare(operator, 0.0, constant) == truth:
         return FOREVER
@@ -169,8 +173,8 @@ def _window_flip(p, s, slot, place, operator, constant, truth):
 
 
 @compiled
-def _growing_flip(origin, clock, operator, reached, passed):
-    """Return when a time since `origin` next crosses its threshold: equal from `reached` ms on, above from `passed` on."""
+def _growing_flip(origin: Integer, clock: Integer, operator: Integer, reached: Integer, passed: Integer) -> Integer:
+    """Return when a time since `origin` crosses its threshold: equal from `reached` ms on, above from `passed` on."""
     if origin == NEVER:
         return FOREVER
     elapsed = clock - origin
@@ -182,13 +186,13 @@ def _growing_flip(origin, clock, operator, reached, passed):
 
 
 @compiled
-def _session_flip(s, slot, clock):
+def _session_flip(s: StateArrays, slot: Integer, clock: Integer) -> Integer:
     end = s.wide[slot, SESSION_LAST] + SESSION_GAP_MS
     return end if clock < end else FOREVER
 
 
 @compiled
-def _simple(p, s, slot, clock, atom):
+def _simple(p: Program, s: StateArrays, slot: Integer, clock: Integer, atom: Row) -> tuple[Integer, Integer]:
     code = p.numbers[atom["left_first"]]
     value = load(p, s, slot, clock, code)
     operator = atom["operator"]
@@ -204,7 +208,7 @@ def _simple(p, s, slot, clock, atom):
 
 
 @compiled
-def _crossing(origin, clock, seconds):
+def _crossing(origin: Integer, clock: Integer, seconds: float) -> Integer:
     """Return the next ms at which a time since `origin` reaches or passes `seconds`."""
     if origin == NEVER or not abs(seconds) < 1e14:
         return FOREVER
@@ -220,7 +224,9 @@ def _crossing(origin, clock, seconds):
 
 
 @compiled
-def _general(p, s, scratch, slot, clock, atom):
+def _general(
+    p: Program, s: StateArrays, scratch: Table, slot: Integer, clock: Integer, atom: Row
+) -> tuple[Integer, Integer]:
     left = number(p, s, scratch, slot, clock, atom["left_first"], atom["left_last"])
     right = number(p, s, scratch, slot, clock, atom["right_first"], atom["right_last"])
     instant = FOREVER
@@ -238,7 +244,7 @@ def _general(p, s, scratch, slot, clock, atom):
 
 
 @compiled
-def _text_of(p, s, slot, kind, place):
+def _text_of(p: Program, s: StateArrays, slot: Integer, kind: Integer, place: Integer) -> tuple[Integer, float]:
     """Return (text number or -1, numeric value or NaN) of an operand of a text comparison."""
     if kind == TEXT_CONSTANT:
         return np.int64(place), math.nan
@@ -249,7 +255,7 @@ def _text_of(p, s, slot, kind, place):
 
 
 @compiled
-def _text(p, s, slot, atom):
+def _text(p: Program, s: StateArrays, slot: Integer, atom: Row) -> Integer:
     left, left_number = _text_of(p, s, slot, atom["left_kind"], atom["left_first"])
     right, right_number = _text_of(p, s, slot, atom["right_kind"], atom["right_first"])
     if left >= 0 and right >= 0:
@@ -259,7 +265,9 @@ def _text(p, s, slot, atom):
 
 
 @compiled
-def _atom(p, s, scratch, slot, clock, atom):
+def _atom(
+    p: Program, s: StateArrays, scratch: Table, slot: Integer, clock: Integer, atom: Row
+) -> tuple[Integer, Integer]:
     kind = atom["kind"]
     if kind == SIMPLE:
         return _simple(p, s, slot, clock, atom)
@@ -276,7 +284,9 @@ def _atom(p, s, scratch, slot, clock, atom):
 
 
 @compiled
-def _both(decisive, left, left_instant, right, right_instant):
+def _both(
+    decisive: Integer, left: Integer, left_instant: Integer, right: Integer, right_instant: Integer
+) -> tuple[Integer, Integer]:
     """Combine two parts of an `and` (`decisive` FALSE) or an `or` (`decisive` TRUE)."""
     if left == decisive and right == decisive:
         return decisive, max(left_instant, right_instant)
@@ -289,7 +299,9 @@ def _both(decisive, left, left_instant, right, right_instant):
 
 
 @compiled
-def holds(p, s, o, slot, clock, first, last):
+def holds(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer
+) -> tuple[Integer, Integer]:
     """Return (truth, instant) of the condition whose instructions are [first, last)."""
     top = -1
     place = first

@@ -40,9 +40,34 @@ from worker.core.timestamps import FRACTIONS, MOMENTS, time_ms
 from worker.core.zones import Zones
 
 __all__ = [
-    "ACTIVITY", "AMOUNT", "CATEGORY", "CLOCK", "COLUMNS", "CONSENT", "FLAGS", "INDEX", "KIND", "MESSAGE", "OFFSET",
-    "ORDER", "PRODUCT", "PROFILING", "REPAIRS", "QUANTITY", "RATING", "SLOT", "TIME", "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT",
-    "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Decoder",
+    "ACTIVITY",
+    "AMOUNT",
+    "CATEGORY",
+    "CLOCK",
+    "COLUMNS",
+    "CONSENT",
+    "FLAGS",
+    "INDEX",
+    "KIND",
+    "MESSAGE",
+    "OFFSET",
+    "ORDER",
+    "PRODUCT",
+    "PROFILING",
+    "QUANTITY",
+    "RATING",
+    "REPAIRS",
+    "SLOT",
+    "TIME",
+    "TRAIT_NONE",
+    "TRAIT_NUMBER",
+    "TRAIT_TEXT",
+    "VALUE",
+    "WHAT",
+    "ZONE",
+    "Batch",
+    "DeadLetter",
+    "Decoder",
 ]  # fmt: skip
 
 SLOT, TIME, CLOCK, KIND, MESSAGE, ORDER, AMOUNT, ZONE, OFFSET, FLAGS = range(10)

@@ -1,7 +1,7 @@
 """Numbers to records: what the pass wrote becomes what consumers read.
 
-The rule: a record is a function of the numbers, the version in force and the names behind them; nothing is looked up in a row
-that later events may have changed (a trigger carries its own copy of the row).
+The rule: a record is a function of the numbers, the version in force and the names behind them; nothing is looked up in
+a row that later events may have changed (a trigger carries its own copy of the row).
 """
 
 import hashlib
@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from schemas.events import KINDS
-from worker.core.campaigns import NO_VARIANT, ORIGIN_CAUSE, ORIGIN_DIRECTION, ORIGIN_SEGMENT, ORIGIN_VERSION, SEGMENT_MASK, WAS_HELD_OUT
+from worker.core.campaigns import (
+    NO_VARIANT,
+    ORIGIN_CAUSE,
+    ORIGIN_DIRECTION,
+    ORIGIN_SEGMENT,
+    ORIGIN_VERSION,
+    SEGMENT_MASK,
+    WAS_HELD_OUT,
+)
 from worker.core.interning import Strings
 from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE
 from worker.core.program import CAUSES, Version
@@ -28,7 +36,19 @@ Record = dict[str, Any]
 
 DIRECTIONS = ("entered", "exited")
 OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")
-REFUSALS = (None, "paused", "exited", "stale", "consent", "cooldown", "delay", "quiet_hours", "holdout", "rate_limit", "cap")
+REFUSALS = (
+    None,
+    "paused",
+    "exited",
+    "stale",
+    "consent",
+    "cooldown",
+    "delay",
+    "quiet_hours",
+    "holdout",
+    "rate_limit",
+    "cap",
+)
 ORIGINS = ("live", "live", "backfill", "backfill", "backfill")
 TOP_CATEGORIES = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,7 +88,7 @@ def iso(ms: int) -> str:
 
 
 def short_hash(*parts: object) -> str:
-    """Return the first 32 hex digits of SHA-256 over the parts joined by \\x1f."""
+    r"""Return the first 32 hex digits of SHA-256 over the parts joined by \x1f."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
@@ -186,13 +206,18 @@ class RecordWriter:
             reason = self._reason(reasons, begin, first, last)
             effects.triggers.append(self._trigger(record, place, due, outputs.triggers[trigger], reason))
 
-    def _trigger(self, decision: Record, place: int, due: int, row: np.ndarray[Any, Any], reason: list[Record]) -> Record:
-        campaign = self.version.campaigns[place]
+    def _trigger(
+        self, decision: Record, place: int, due: int, row: np.ndarray[Any, Any], reason: list[Record]
+    ) -> Record:
+        campaign = self.version.checked.definitions.campaigns[place]
         send = dict(campaign.send)
         if decision["variant"] is not None:
             send |= campaign.variants[decision["variant"]].send
         carried = {key: decision[key] for key in ("decision_id", "transition_id", "user_id")}
-        about = {key: decision[key] for key in ("campaign", "variant", "channel", "segment", "direction", "occurred_at", "due_at")}
+        about = {
+            key: decision[key]
+            for key in ("campaign", "variant", "channel", "segment", "direction", "occurred_at", "due_at")
+        }
         return {
             "id": short_hash(decision["decision_id"], "trigger"),
             **carried,

@@ -1,8 +1,8 @@
 """The engine of one partition: bytes in, effects out.
 
-Pure: no clock, no randomness, no IO; `wall_ms` is an argument. `step` takes records, `tick` takes a moment, `publish` takes a
-version; all of them end in the funnel, and all of them return `Effects`. What an engine knows is in `to_bytes`, so that
-it can go on elsewhere as if nothing had happened.
+Pure: no clock, no randomness, no IO; `wall_ms` is an argument. `step` takes records, `tick` takes a moment, `publish`
+takes a version; all of them end in the funnel, and all of them return `Effects`. What an engine knows is in `to_bytes`,
+so that it can go on elsewhere as if nothing had happened.
 """
 
 from collections.abc import Iterator, Sequence
@@ -150,8 +150,16 @@ class Engine:
 
     # Work.
 
-    def step(self, payloads: Sequence[bytes], first_offset: int | Sequence[int], keys: Sequence[bytes | None] | None = None,
-             arrivals_ms: Sequence[int] | None = None, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:  # fmt: skip
+    def step(
+        self,
+        payloads: Sequence[bytes],
+        first_offset: int | Sequence[int],
+        keys: Sequence[bytes | None] | None = None,
+        arrivals_ms: Sequence[int] | None = None,
+        *,
+        wall_ms: int,
+        due_rows_max: int = EVERYTHING,
+    ) -> Effects:
         """Take records in order of offset; at most about `due_rows_max` users who fall due are worked off before them.
 
         `keys` None: files, which have none. `arrivals_ms` None: the event clock.
@@ -186,8 +194,17 @@ class Engine:
         self._collect(horizon, due_rows_max)
         done, total = 0, len(batch.records)
         while True:
-            arguments = (*self._arguments(), batch.records, batch.lines_end, batch.lines, batch.details_end, batch.details)
-            done = funnel.run(*arguments, done, self.grace_ms, self._judging_wall(wall_ms))
+            done = funnel.run(
+                *self._arguments(),
+                batch.records,
+                batch.lines_end,
+                batch.lines,
+                batch.details_end,
+                batch.details,
+                done,
+                self.grace_ms,
+                self._judging_wall(wall_ms),
+            )
             self._take_outputs(effects, wall_ms)
             if done == total:
                 break
@@ -201,7 +218,7 @@ class Engine:
         return effects
 
     def advance(self, clock_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
-        """Move the partition clock without a record (the wall clock in live mode): time passes up to it less the grace."""
+        """Move the partition clock without a record, as the wall clock does: time passes up to it, less the grace."""
         effects = Effects()
         self.clock_ms = clock_ms if self.clock_ms is None else max(self.clock_ms, clock_ms)
         self._pass_time(self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
@@ -233,7 +250,9 @@ class Engine:
             self._grow_heap(heap_most)
         self._outputs.counts[HEAP] = 0
         self._outputs.counts[funnel.HORIZON] = horizon
-        return bool(funnel.collect_due(handle(self.rows.arrays()), handle(self._outputs), self.rows.count, horizon, rows_max))
+        return bool(
+            funnel.collect_due(handle(self.rows.arrays()), handle(self._outputs), self.rows.count, horizon, rows_max)
+        )
 
     def _drain(self, until: int, wall_ms: int, effects: Effects) -> None:
         self.passed_ms = max(self.passed_ms, until)
@@ -245,8 +264,13 @@ class Engine:
         """Return the wall clock that judges what is stale: none with the event clock."""
         return wall_ms if self.clock == "wall" else NEVER
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return handle(self.version.program), handle(self.rows.arrays()), handle(self._surroundings()), handle(self._outputs)
+    def _arguments(self) -> tuple[Any, Any, Any, Any]:
+        return (
+            handle(self.version.program),
+            handle(self.rows.arrays()),
+            handle(self._surroundings()),
+            handle(self._outputs),
+        )
 
     def _surroundings(self) -> Surroundings:
         known = (len(self.strings), len(self.zones.names))
@@ -255,8 +279,8 @@ class Engine:
             for text in self.strings.texts[len(self._text_ends) :]:
                 self._text_bytes += text.encode("utf-8", "surrogatepass")
                 self._text_ends.append(len(self._text_bytes))
-            text = np.frombuffer(bytes(self._text_bytes), np.uint8)
-            self._around = Surroundings(*self.zones.arrays(), text, np.array(self._text_ends, np.int64))
+            flat = np.frombuffer(bytes(self._text_bytes), np.uint8)
+            self._around = Surroundings(*self.zones.arrays(), flat, np.array(self._text_ends, np.int64))
         return self._around
 
     def _take_outputs(self, effects: Effects, wall_ms: int) -> None:
@@ -313,7 +337,11 @@ class Engine:
         for slot in range(len(wide)) if slots is None else slots:
             if narrow[slot, SEQ] == 0:
                 continue
-            held = [(name, int(wide[slot, column]), cluster) for name, column, cluster in columns if wide[slot, column] != NEVER]
+            held = [
+                (name, int(wide[slot, column]), cluster)
+                for name, column, cluster in columns
+                if wide[slot, column] != NEVER
+            ]
             yield {
                 "user_id": self.users.ids[slot],
                 "segments": [
@@ -330,8 +358,8 @@ class Engine:
         columns = []
         for segment in self.version.checked.definitions.segments:
             cluster = layout[f"cluster_of:{segment.id}"] if segment.clusters else -1
-            for name in [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]:
-                columns.append((name, layout[f"member:{name}"], cluster))
+            names = [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]
+            columns += [(name, layout[f"member:{name}"], cluster) for name in names]
         return columns
 
     def explain(self, user_id: str) -> dict[str, Any] | None:
@@ -386,6 +414,7 @@ def _outputs(version: Version) -> Outputs:
 
 def _retired(old: Version, checked: Checked) -> Retired:
     """Return what `checked` no longer has of the version before."""
+
     def ids(definitions: Definitions) -> tuple[dict[str, None], dict[str, None]]:
         plain = {
             name: None

@@ -13,7 +13,7 @@ from worker.core.layout import CLOCK, FOREVER, NEVER, SEQ, ZONE
 from worker.core.program import Version
 from worker.core.segments import REASONS, write_reasons
 from worker.core.state import Rows
-from worker.core.tables import Outputs, StateArrays
+from worker.core.tables import Integer, Outputs, Program, StateArrays
 from worker.core.windows import roll
 from worker.core.zones import Zones
 
@@ -21,12 +21,12 @@ __all__ = ["explain"]
 
 
 @entry
-def _roll(p, s, clock):
+def _roll(p: Program, s: StateArrays, clock: Integer) -> None:
     roll(p, s.wide, s.narrow, 0, clock)
 
 
 @entry
-def _read_clause(p, s, o, clock, place):
+def _read_clause(p: Program, s: StateArrays, o: Outputs, clock: Integer, place: Integer) -> Integer:
     """Write the clause's value to `o.reasons[0]`; return its truth."""
     o.counts[REASONS] = 0
     write_reasons(p, s, o, 0, clock, place, place + 1)
@@ -77,13 +77,12 @@ class _Clauses:
         """Return a record per segment and tier, in the order of evaluation."""
         found = []
         for name, member in zip(self.version.members, self.version.program.members, strict=True):
-            since = int(self.state.wide[0, member["since"]])
+            since, shown = int(self.state.wide[0, member["since"]]), name
             cluster = f"cluster_of:{name}"
             if since != NEVER and cluster in self.version.layout:
-                held = int(self.state.narrow[0, self.version.layout[cluster]])
-                name = self.strings.texts[held] if held >= 0 else name
+                shown = self.strings.texts[self.state.narrow[0, self.version.layout[cluster]]]
             found.append({
-                "id": name, "member": since != NEVER, "since": None if since == NEVER else iso(since),
+                "id": shown, "member": since != NEVER, "since": None if since == NEVER else iso(since),
                 "enter": self._list(member["enter_clauses_first"], member["enter_clauses_last"]),
                 "exit": self._list(member["exit_clauses_first"], member["exit_clauses_last"]),
             })  # fmt: skip

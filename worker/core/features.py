@@ -55,6 +55,7 @@ from worker.core.layout import (
     ZONE,
 )
 from worker.core.layout import PROFILING as PROFILING_COLUMN
+from worker.core.tables import Integer, Program, Row, StateArrays, Surroundings, Table
 from worker.core.windows import add
 from worker.core.zones import offset_at
 
@@ -67,7 +68,7 @@ DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 
 
 @compiled
-def _seen(wide, slot, first, count, identity):
+def _seen(wide: Table, slot: Integer, first: Integer, count: Integer, identity: Integer) -> bool:
     for place in range(first, first + count):
         if wide[slot, place] == identity:
             return True
@@ -75,7 +76,7 @@ def _seen(wide, slot, first, count, identity):
 
 
 @compiled
-def is_duplicate(p, s, slot, record):
+def is_duplicate(p: Program, s: StateArrays, slot: Integer, record: Row) -> bool:
     """Return whether the user remembers the record's message id, or its order id among those of the same kind."""
     if record[MESSAGE] != 0 and _seen(s.wide, slot, p.settings[0]["messages"], MESSAGES_REMEMBERED, record[MESSAGE]):
         return True
@@ -86,7 +87,7 @@ def is_duplicate(p, s, slot, record):
 
 
 @compiled
-def remember(p, s, slot, record):
+def remember(p: Program, s: StateArrays, slot: Integer, record: Row) -> None:
     """Remember the record's ids in place of the oldest."""
     if record[MESSAGE] != 0:
         place = s.narrow[slot, MESSAGE_PLACE]
@@ -101,7 +102,7 @@ def remember(p, s, slot, record):
 
 
 @compiled
-def _declare(p, s, slot, details, first, last):
+def _declare(p: Program, s: StateArrays, slot: Integer, details: Table, first: Integer, last: Integer) -> None:
     """Take over traits, consents and a rating."""
     for row in range(first, last):
         what = np.int64(details[row, WHAT])
@@ -121,7 +122,7 @@ def _declare(p, s, slot, details, first, last):
 
 
 @compiled
-def _session(s, slot, time):
+def _session(s: StateArrays, slot: Integer, time: Integer) -> None:
     """Extend, or begin, the session: one ends 30 minutes after its last activity."""
     last = s.wide[slot, SESSION_LAST]
     if last == NEVER or time >= last + SESSION_GAP_MS:
@@ -135,7 +136,7 @@ def _session(s, slot, time):
 
 
 @compiled
-def _activity(p, s, z, slot, time):
+def _activity(p: Program, s: StateArrays, z: Surroundings, slot: Integer, time: Integer) -> None:
     s.wide[slot, LAST_ACTIVITY] = max(s.wide[slot, LAST_ACTIVITY], time)
     _session(s, slot, time)
     zone = s.narrow[slot, ZONE]
@@ -149,7 +150,7 @@ def _activity(p, s, z, slot, time):
 
 
 @compiled
-def text_after(z, left, right):
+def text_after(z: Surroundings, left: Integer, right: Integer) -> bool:
     """Return whether text number `left` sorts after `right`, by its UTF-8 bytes (the order of code points)."""
     left_at = z.text_ends[left - 1] if left > 0 else 0
     right_at = z.text_ends[right - 1] if right > 0 else 0
@@ -157,12 +158,12 @@ def text_after(z, left, right):
     right_length = z.text_ends[right] - right_at
     for place in range(min(left_length, right_length)):
         if z.text[left_at + place] != z.text[right_at + place]:
-            return z.text[left_at + place] > z.text[right_at + place]
-    return left_length > right_length
+            return bool(z.text[left_at + place] > z.text[right_at + place])
+    return bool(left_length > right_length)
 
 
 @compiled
-def _interest_factor(p, s, slot, time):
+def _interest_factor(p: Program, s: StateArrays, slot: Integer, time: Integer) -> float:
     """Return what a weight of 1 at `time` is in the row's unit, which is a weight of 1 at its reference time."""
     reference = p.settings[0]["interest_reference"]
     weights = p.settings[0]["interest_weights"]
@@ -178,7 +179,7 @@ def _interest_factor(p, s, slot, time):
 
 
 @compiled
-def _interest(p, s, z, slot, category, weight):
+def _interest(p: Program, s: StateArrays, z: Surroundings, slot: Integer, category: Integer, weight: float) -> None:
     """Add `weight` to a category; a new one takes a free place, else the weakest's if it comes before it."""
     ids = p.settings[0]["interest_ids"]
     weights = p.settings[0]["interest_weights"]
@@ -203,14 +204,24 @@ def _interest(p, s, z, slot, category, weight):
 
 
 @compiled
-def _interests(p, s, z, slot, kind, time, lines, first, last):
-    weight = p.kinds[kind]["interest"]
+def _interests(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    slot: Integer,
+    kind: Integer,
+    time: Integer,
+    lines: Table,
+    first: Integer,
+    last: Integer,
+) -> None:
+    weight = float(p.kinds[kind]["interest"])
     if weight == 0.0 or first == last:
         return
     factor = _interest_factor(p, s, slot, time)
     for row in range(first, last):
         category = np.int64(lines[row, CATEGORY])
-        fresh = category >= 0
+        fresh = bool(category >= 0)
         for earlier in range(first, row):
             if np.int64(lines[earlier, CATEGORY]) == category:
                 fresh = False
@@ -219,7 +230,7 @@ def _interests(p, s, z, slot, kind, time, lines, first, last):
 
 
 @compiled
-def _cart_product(p, s, slot, product, quantity):
+def _cart_product(p: Program, s: StateArrays, slot: Integer, product: Integer, quantity: float) -> None:
     """Add `quantity` (negative: take away) of a product to the ones the cart is known to hold."""
     ids = p.settings[0]["cart_ids"]
     quantities = p.settings[0]["cart_quantities"]
@@ -244,7 +255,7 @@ def _cart_product(p, s, slot, product, quantity):
 
 
 @compiled
-def _cart(p, s, slot, sign, lines, first, last):
+def _cart(p: Program, s: StateArrays, slot: Integer, sign: float, lines: Table, first: Integer, last: Integer) -> None:
     """Change items and value line by line; each stops at 0 by itself at every step."""
     items = p.settings[0]["cart_items"]
     value = p.settings[0]["cart_value"]
@@ -259,7 +270,7 @@ def _cart(p, s, slot, sign, lines, first, last):
 
 
 @compiled
-def _empty_cart(p, s, slot):
+def _empty_cart(p: Program, s: StateArrays, slot: Integer) -> None:
     if p.settings[0]["cart_items"] >= 0:
         s.real[slot, p.settings[0]["cart_items"]] = 0.0
     if p.settings[0]["cart_value"] >= 0:
@@ -271,7 +282,7 @@ def _empty_cart(p, s, slot):
 
 
 @compiled
-def _view(p, s, slot, lines, first, last):
+def _view(p: Program, s: StateArrays, slot: Integer, lines: Table, first: Integer, last: Integer) -> None:
     """Move the viewed products to the front of the recent ones."""
     ids = p.settings[0]["recent_ids"]
     for row in range(first, last):
@@ -288,7 +299,17 @@ def _view(p, s, slot, lines, first, last):
 
 
 @compiled
-def _products(p, s, z, slot, kind, time, lines, first, last):
+def _products(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    slot: Integer,
+    kind: Integer,
+    time: Integer,
+    lines: Table,
+    first: Integer,
+    last: Integer,
+) -> None:
     if kind == CART_ADD:
         _cart(p, s, slot, 1.0, lines, first, last)
     elif kind == CART_REMOVE:
@@ -302,7 +323,19 @@ def _products(p, s, z, slot, kind, time, lines, first, last):
 
 
 @compiled
-def apply(p, s, z, slot, record, lines, first, last, details, details_first, details_last):
+def apply(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    slot: Integer,
+    record: Row,
+    lines: Table,
+    first: Integer,
+    last: Integer,
+    details: Table,
+    details_first: Integer,
+    details_last: Integer,
+) -> None:
     """Apply a record that is no duplicate to a row whose windows have been rolled to its clock."""
     if record[RECORD_ZONE] >= 0:
         s.narrow[slot, ZONE] = record[RECORD_ZONE]

@@ -1,8 +1,8 @@
 """The funnel: everything that can change a user goes through `evaluate`, whatever set it off.
 
-A record lets time pass for its user first, instant by instant, is applied, and has her evaluated at her clock. A moment that passes
-without one, and a version that takes effect, only have her evaluated. Before each record the users who fall due by the partition
-clock less the grace are worked off in order of (instant, slot).
+A record lets time pass for its user first, instant by instant, is applied, and has her evaluated at her clock. A
+moment that passes without one, and a version that takes effect, only have her evaluated. Before each record the users
+who fall due by the partition clock less the grace are worked off in order of (instant, slot).
 
 The rule: a step that could outgrow the outputs isn't begun. The functions then return early, the caller takes what is
 there, and calls again; nothing is half done, because a record's first act, letting time pass, may be repeated.
@@ -30,6 +30,7 @@ from worker.core.segments import (
     TRIGGERS,
     evaluate_segments,
 )
+from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Surroundings, Table
 from worker.core.windows import roll
 
 __all__ = ["BLOCK", "HORIZON", "collect_due", "drain", "migrate", "run", "take_effect"]
@@ -45,7 +46,7 @@ DAILY_FOR_MS = 90 * DAY_MS
 
 
 @compiled
-def _has_room(p, o):
+def _has_room(p: Program, o: Outputs) -> bool:
     """Return whether one more evaluation surely fits the outputs."""
     settings = p.settings[0]
     return (
@@ -59,7 +60,7 @@ def _has_room(p, o):
 
 
 @compiled
-def _push(o, due, slot):
+def _push(o: Outputs, due: Integer, slot: Integer) -> None:
     """Put (due, slot) on the heap of what falls due within this call."""
     place = o.counts[HEAP]
     o.counts[HEAP] += 1
@@ -75,7 +76,7 @@ def _push(o, due, slot):
 
 
 @compiled
-def _pop(o):
+def _pop(o: Outputs) -> None:
     """Take the first (due, slot) off the heap; the caller has read it at place 0."""
     o.counts[HEAP] -= 1
     size = o.counts[HEAP]
@@ -100,7 +101,7 @@ def _pop(o):
 
 
 @compiled
-def _next_daily(s, slot, clock):
+def _next_daily(s: StateArrays, slot: Integer, clock: Integer) -> Integer:
     """Return the user's next daily instant after `clock`, FOREVER past 90 days of silence."""
     last = s.wide[slot, LAST_ACTIVITY]
     if last == NEVER:
@@ -111,7 +112,17 @@ def _next_daily(s, slot, clock):
 
 
 @compiled
-def evaluate(p, s, z, o, slot, cause, offset, sampling, wall):
+def evaluate(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    o: Outputs,
+    slot: Integer,
+    cause: Integer,
+    offset: Integer,
+    sampling: Integer,
+    wall: Integer,
+) -> None:
     """Evaluate a row at its clock, to which its windows have been rolled; note when it is due next.
 
     Callers wrap constants in `np.int64`: numba would compile the whole funnel once per literal otherwise.
@@ -127,20 +138,19 @@ def evaluate(p, s, z, o, slot, cause, offset, sampling, wall):
     if p.settings[0]["daily"] == 1:
         due = min(due, _next_daily(s, slot, clock))
     s.due[slot] = due
-    if due < s.block_due[slot // BLOCK]:
-        s.block_due[slot // BLOCK] = due
+    s.block_due[slot // BLOCK] = min(s.block_due[slot // BLOCK], due)
     if due <= o.counts[HORIZON]:
         _push(o, due, slot)
 
 
 @compiled
-def _move_clock(p, s, slot, clock):
+def _move_clock(p: Program, s: StateArrays, slot: Integer, clock: Integer) -> None:
     roll(p, s.wide, s.narrow, slot, clock)
     s.wide[slot, CLOCK] = clock
 
 
 @compiled
-def _pass_instant(p, s, z, o, slot, wall):
+def _pass_instant(p: Program, s: StateArrays, z: Surroundings, o: Outputs, slot: Integer, wall: Integer) -> None:
     """Evaluate a row at the instant it is due."""
     before = s.wide[slot, CLOCK]
     due = s.due[slot]
@@ -150,7 +160,9 @@ def _pass_instant(p, s, z, o, slot, wall):
 
 
 @compiled
-def _pass_time(p, s, z, o, slot, limit, wall):
+def _pass_time(
+    p: Program, s: StateArrays, z: Surroundings, o: Outputs, slot: Integer, limit: Integer, wall: Integer
+) -> bool:
     """Let time pass for a row up to and including `limit`; return False if the outputs are full."""
     while s.due[slot] <= limit:
         if not _has_room(p, o):
@@ -160,7 +172,7 @@ def _pass_time(p, s, z, o, slot, limit, wall):
 
 
 @compiled
-def _take_effect(p, s, z, o, slot, wall):
+def _take_effect(p: Program, s: StateArrays, z: Surroundings, o: Outputs, slot: Integer, wall: Integer) -> None:
     """Evaluate a row under the version in force, if it hasn't been yet."""
     settings = p.settings[0]
     if s.narrow[slot, VERSION] == settings["version"]:
@@ -171,7 +183,7 @@ def _take_effect(p, s, z, o, slot, wall):
 
 
 @compiled
-def _count_repairs(o, flags):
+def _count_repairs(o: Outputs, flags: Integer) -> None:
     """Count an applied record under each reason that it was repaired for."""
     o.counts[REPAIRED] += 1
     for place in range(REASONS_FOR_REPAIR):
@@ -180,7 +192,21 @@ def _count_repairs(o, flags):
 
 
 @compiled
-def _handle(p, s, z, o, record, lines, lines_first, lines_last, details, details_first, details_last, grace, wall):
+def _handle(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    o: Outputs,
+    record: Row,
+    lines: Table,
+    lines_first: Integer,
+    lines_last: Integer,
+    details: Table,
+    details_first: Integer,
+    details_last: Integer,
+    grace: Integer,
+    wall: Integer,
+) -> bool:
     """Take one record; return False, to be called again with it, if the outputs are full."""
     slot = record[SLOT]
     if not _has_room(p, o):
@@ -204,7 +230,7 @@ def _handle(p, s, z, o, record, lines, lines_first, lines_last, details, details
 
 
 @entry
-def drain(p, s, z, o, until, wall):
+def drain(p: Program, s: StateArrays, z: Surroundings, o: Outputs, until: Integer, wall: Integer) -> bool:
     """Work off what is on the heap up to and including `until`, in order; return False if the outputs are full."""
     while o.counts[HEAP] > 0 and o.heap_due[0] <= until:
         if not _has_room(p, o):
@@ -219,7 +245,20 @@ def drain(p, s, z, o, until, wall):
 
 
 @entry
-def run(p, s, z, o, records, lines_end, lines, details_end, details, start, grace, wall):
+def run(
+    p: Program,
+    s: StateArrays,
+    z: Surroundings,
+    o: Outputs,
+    records: Table,
+    lines_end: Table,
+    lines: Table,
+    details_end: Table,
+    details: Table,
+    start: Integer,
+    grace: Integer,
+    wall: Integer,
+) -> Integer:
     """Take records from `start` on, each after what falls due before it; return how many are done."""
     for place in range(start, len(records)):
         record = records[place]
@@ -234,7 +273,7 @@ def run(p, s, z, o, records, lines_end, lines, details_end, details, start, grac
 
 
 @entry
-def collect_due(s, o, users, horizon, rows_max):
+def collect_due(s: StateArrays, o: Outputs, users: Integer, horizon: Integer, rows_max: Integer) -> bool:
     """Put up to about `rows_max` rows due by `horizon` on the heap; return whether that is all of them."""
     begun = o.counts[HEAP]
     for block in range((users + BLOCK - 1) // BLOCK):
@@ -252,7 +291,9 @@ def collect_due(s, o, users, horizon, rows_max):
 
 
 @entry
-def take_effect(p, s, z, o, first, last, wall):
+def take_effect(
+    p: Program, s: StateArrays, z: Surroundings, o: Outputs, first: Integer, last: Integer, wall: Integer
+) -> Integer:
     """Evaluate rows [first, last) under the version in force; return how far it came before the outputs were full."""
     for slot in range(first, last):
         if not _has_room(p, o):
@@ -262,7 +303,7 @@ def take_effect(p, s, z, o, first, last, wall):
 
 
 @entry
-def migrate(old, new, moves, blank, slots):
+def migrate(old: Table, new: Table, moves: Table, blank: Table, slots: Table) -> None:
     """Carry rows over to another layout, both as int32 views; `moves` are (from, to, count), `blank` a new row."""
     for slot in slots:
         for place in range(len(blank)):

@@ -1,7 +1,7 @@
 """Handles: how a bundle of arrays is passed around inside the pass.
 
-Compiled functions take a bundle as one pointer (numba's structref): handing some fifty arrays over by value, function by
-function, takes minutes to compile. Without the compiler a handle is the named tuple itself.
+Compiled functions take a bundle as one pointer (numba's structref): handing some fifty arrays over by value, function
+by function, takes minutes to compile. Without the compiler a handle is the named tuple itself.
 """
 
 from typing import Any, NamedTuple
@@ -16,38 +16,38 @@ __all__ = ["handle"]
 
 
 @structref.register
-class ProgramType(types.StructRef):
+class ProgramType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
     """The type of a `Program` behind a pointer."""
 
 
 @structref.register
-class StateType(types.StructRef):
+class StateType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
     """The type of `StateArrays` behind a pointer."""
 
 
 @structref.register
-class SurroundingsType(types.StructRef):
+class SurroundingsType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
     """The type of `Surroundings` behind a pointer."""
 
 
 @structref.register
-class OutputsType(types.StructRef):
+class OutputsType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
     """The type of `Outputs` behind a pointer."""
 
 
-class ProgramHandle(structref.StructRefProxy):
+class ProgramHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
     """A `Program`, to be passed to compiled functions."""
 
 
-class StateHandle(structref.StructRefProxy):
+class StateHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
     """`StateArrays`, to be passed to compiled functions."""
 
 
-class SurroundingsHandle(structref.StructRefProxy):
+class SurroundingsHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
     """`Surroundings`, to be passed to compiled functions."""
 
 
-class OutputsHandle(structref.StructRefProxy):
+class OutputsHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
     """`Outputs`, to be passed to compiled functions."""
 
 
@@ -58,22 +58,22 @@ structref.define_proxy(OutputsHandle, OutputsType, list(Outputs._fields))
 
 
 @entry
-def _program(bundle):
+def _program(bundle: Any) -> Any:
     return ProgramHandle(*bundle)
 
 
 @entry
-def _state(bundle):
+def _state(bundle: Any) -> Any:
     return StateHandle(*bundle)
 
 
 @entry
-def _surroundings(bundle):
+def _surroundings(bundle: Any) -> Any:
     return SurroundingsHandle(*bundle)
 
 
 @entry
-def _outputs(bundle):
+def _outputs(bundle: Any) -> Any:
     return OutputsHandle(*bundle)
 
 

@@ -9,6 +9,7 @@ is how rows move from one layout to the next.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,10 @@ class Layout:
     @classmethod
     def of(cls, wanted: Iterable[tuple[str, str, int, float]]) -> "Layout":
         """Lay out the fixed columns and the `wanted` ones: (name, view, length, fill), a repeated name once."""
-        layout = cls({name: Column(view, at, length, float(fill)) for name, (view, at, length, fill) in _FIXED.items()}, FIXED_WORDS)
+        layout = cls(
+            {name: Column(view, at, length, float(fill)) for name, (view, at, length, fill) in _FIXED.items()},
+            FIXED_WORDS,
+        )
         requested = {name: (view, length, fill) for name, view, length, fill in wanted}
         for name, (view, length, fill) in requested.items():
             if view != "narrow":
@@ -94,7 +98,7 @@ class Layout:
     def blank(self) -> npt.NDArray[np.int64]:
         """Return a new user's row, int64[words]."""
         row = np.zeros(self.words, np.int64)
-        views = {"wide": row, "real": row.view(np.float64), "narrow": row.view(np.int32)}
+        views: dict[str, npt.NDArray[Any]] = {"wide": row, "real": row.view(np.float64), "narrow": row.view(np.int32)}
         for column in self.columns.values():
             views[column.view][column.offset : column.offset + column.length] = column.fill
         return row

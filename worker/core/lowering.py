@@ -1,7 +1,7 @@
 """Checked conditions to instructions of the pass: postfix programs over columns that are still names.
 
-Columns are asked for by name while lowering and get their place afterwards, when everything that is read is known; so a row here
-may hold a column's name where the finished table holds its offset.
+Columns are asked for by name while lowering and get their place afterwards, when everything that is read is known; so
+a row here may hold a column's name where the finished table holds its offset.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 from worker.core import conditions as c
 from worker.core.catalogue import Feature, feature
 from worker.core.interning import Strings
-from worker.core.layout import ACTIVITIES, EARLIEST, EVENINGS, FOREVER, LAST_ACTIVITY, NEVER, SESSIONS, WEEKENDS
+from worker.core.layout import EARLIEST, EVENINGS, FOREVER, LAST_ACTIVITY, NEVER, SESSIONS, WEEKENDS
 from worker.core.rules import (
     And,
     Arithmetic,
@@ -244,7 +244,8 @@ class Lowering:
             self._is_trait(node.left) and self._is_trait(node.right) and node.operator in ("==", "!=")
         ):  # fmt: skip
             return self._text_atom(node)
-        operator, left, right = node.operator, node.left, node.right
+        operator: str = node.operator
+        left, right = node.left, node.right
         if isinstance(left, Constant) and not isinstance(right, Constant):
             operator, left, right = _FLIPPED[operator], right, left
         row: Row = {"kind": c.GENERAL, "operator": _OPERATORS[operator]}

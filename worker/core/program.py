@@ -1,7 +1,7 @@
 """From a version (definitions and model) to the program of the pass and the layout of the rows.
 
-`build` lowers every condition, lays out the columns they ask for, and writes the tables. What a new version no longer has
-(segments, campaigns) is kept as retired for one version, so that members leave and pending triggers are cancelled.
+`build` lowers every condition, lays out the columns they ask for, and writes the tables. What a new version no longer
+has (segments, campaigns) is kept as retired for one version, so that members leave and pending triggers are cancelled.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,11 +76,22 @@ class Version:
         return f"{self.checked.definitions.version}/{self.checked.hash[:12]}"
 
 
-def build(checked: Checked, model: Snapshot | None, strings: Strings, zones: Zones, *, number: int, clock: int,
-          cause: str, retired: Retired, braked: frozenset[str], hours_max: Callable[[int], int]) -> Version:  # fmt: skip
+def build(
+    checked: Checked,
+    model: Snapshot | None,
+    strings: Strings,
+    zones: Zones,
+    *,
+    number: int,
+    clock: int,
+    cause: str,
+    retired: Retired,
+    braked: frozenset[str],
+    hours_max: Callable[[int], int],
+) -> Version:
     """Build version `number`, which takes effect at partition clock `clock` (ms) with `cause`.
 
-    `braked` are the campaigns under a pause command; `hours_max` turns a campaign's `max_per_hour` into this partition's part.
+    `braked` are the campaigns under a pause command; `hours_max` gives this partition's part of a `max_per_hour`.
     """
     return _Builder(checked, model, strings, zones, retired).version(number, clock, cause, braked, hours_max)
 
@@ -88,7 +99,9 @@ def build(checked: Checked, model: Snapshot | None, strings: Strings, zones: Zon
 class _Builder:
     """Gathers the rows of all tables, columns still by name; `version` lays them out."""
 
-    def __init__(self, checked: Checked, model: Snapshot | None, strings: Strings, zones: Zones, retired: Retired) -> None:
+    def __init__(
+        self, checked: Checked, model: Snapshot | None, strings: Strings, zones: Zones, retired: Retired
+    ) -> None:
         self.checked = checked
         self.model = model
         self.strings = strings
@@ -256,8 +269,8 @@ class _Builder:
     def _windows(self) -> tuple[list[Row], list[Row], list[int]]:
         """Return windows (by width), kinds, and the places of each kind's windows.
 
-        A window has a ring of its own, whatever else is kept of the same kind: a new version may read another one, which
-        fills from then on, while this one goes on as it is.
+        A window has a ring of its own, whatever else is kept of the same kind: a new version may read another one,
+        which fills from then on, while this one goes on as it is.
         """
         ordered = sorted(self.lowering.windows, key=lambda w: (WINDOWS[w.window or ""], w.kind, w.measure))
         windows = [self._window(window) for window in ordered]
@@ -326,7 +339,11 @@ class _Builder:
         points = [point for target in targets for point in target.calibration]
         ends = np.cumsum([len(target.calibration) for target in targets], dtype=np.int64).tolist()
         names = model.clusters.names if model and model.clusters else []
-        cluster_units = [self.definitions.segments[p].id for p in self.checked.order if self.definitions.segments[p].clusters]
+        centres = model.clusters.centres if model and model.clusters else []
+        quantiles = [value for values in (model.quantiles if model else {}).values() for value in values]
+        cluster_units = [
+            self.definitions.segments[p].id for p in self.checked.order if self.definitions.segments[p].clusters
+        ]
         width = len(model.features) if model else 0
         return {
             "weights": np.array([target.weights for target in targets], np.float64).reshape(len(targets), width),
@@ -335,12 +352,12 @@ class _Builder:
                 for place, target in enumerate(targets)
             ]),
             "calibration": np.array(points, np.float64).reshape(-1, 2),
-            "centres": np.array(model.clusters.centres if model and model.clusters else [], np.float64).reshape(len(names), width),
+            "centres": np.array(centres, np.float64).reshape(len(names), width),
             "clusters": np.array([self.strings.number(name) for name in names], np.int64),
             "cluster_segments": np.array(
                 [[self.strings.number(f"{unit}:{name}") for name in names] for unit in cluster_units], np.int64
             ).reshape(len(cluster_units), len(names)),
-            "quantiles": np.array([v for values in (model.quantiles if model else {}).values() for v in values], np.float64),
+            "quantiles": np.array(quantiles, np.float64),
         }  # fmt: skip
 
 
@@ -352,4 +369,3 @@ def _dwells(segment: Segment) -> list[tuple[str, int]]:
         (f"{segment.id}:{tier.id}", segment.min_dwell if tier.min_dwell is None else tier.min_dwell)
         for tier in segment.tiers
     ]
-

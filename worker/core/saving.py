@@ -76,7 +76,9 @@ def to_bytes(engine: "Engine") -> bytes:
     return msgspec.msgpack.encode(saved)
 
 
-def from_bytes(kind: type["Engine"], data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None) -> "Engine":
+def from_bytes(
+    kind: type["Engine"], data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None
+) -> "Engine":
     """Return the engine that `to_bytes` saved; raises StateError."""
     try:
         saved = msgspec.msgpack.decode(data, type=Saved)
@@ -85,7 +87,9 @@ def from_bytes(kind: type["Engine"], data: bytes, checked: Checked, mapping: Map
     if saved.format != FORMAT:
         raise StateError(f"this state has format {saved.format}; this release reads {FORMAT}")
     if saved.hashes[-1] != checked.hash or saved.model != (model.hash if model else None):
-        raise StateError("this state was saved under other definitions, another mapping or another model; give those it was saved under")
+        raise StateError(
+            "this state was saved under other definitions, another mapping or another model; give the ones it knows"
+        )
     engine = kind.__new__(kind)
     engine.resume(saved, checked, mapping, model)
     return engine

@@ -11,6 +11,7 @@ import numpy as np
 from worker.core.compiled import compiled
 from worker.core.conditions import number
 from worker.core.layout import PROFILING
+from worker.core.tables import Integer, Outputs, Program, StateArrays, Table
 
 __all__ = ["sample"]
 
@@ -19,7 +20,7 @@ STAYS_UNLESS_NEARER_THAN = 0.9
 
 
 @compiled
-def _prepare(p, s, o, slot, clock):
+def _prepare(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
     """Write the model's scaled features to `o.features`."""
     for place in range(len(p.inputs)):
         entry = p.inputs[place]
@@ -32,7 +33,7 @@ def _prepare(p, s, o, slot, clock):
 
 
 @compiled
-def _interpolate(points, first, last, raw):
+def _interpolate(points: Table, first: Integer, last: Integer, raw: float) -> float:
     """Return the piecewise linear image of `raw` through points [first, last), flat beyond the ends."""
     if first == last:
         return raw
@@ -46,17 +47,19 @@ def _interpolate(points, first, last, raw):
 
 
 @compiled
-def _probability(p, o, target):
+def _probability(p: Program, o: Outputs, target: Integer) -> float:
     total = 0.0
     for place in range(len(p.inputs)):
         total += p.weights[target, place] * o.features[place]
-    raw = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total + p.targets[target]["intercept"]))))
+    total += float(p.targets[target]["intercept"])
+    # Beyond 700 the exponential leaves the range of doubles; the probability is 0 or 1 long before.
+    raw = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
     calibrated = _interpolate(p.calibration, p.targets[target]["first"], p.targets[target]["last"], raw)
     return np.rint(calibrated * 1e6) / 1e6
 
 
 @compiled
-def _distance(p, o, centre):
+def _distance(p: Program, o: Outputs, centre: Integer) -> float:
     total = 0.0
     for place in range(len(p.inputs)):
         difference = o.features[place] - p.centres[centre, place]
@@ -65,7 +68,7 @@ def _distance(p, o, centre):
 
 
 @compiled
-def _cluster(p, o, held):
+def _cluster(p: Program, o: Outputs, held: Integer) -> Integer:
     """Return the text number of the cluster: the nearest centre's, unless that of `held` is nearly as near."""
     nearest = 0
     least = math.inf
@@ -83,7 +86,7 @@ def _cluster(p, o, held):
 
 
 @compiled
-def _percentile(quantiles, first, last, value):
+def _percentile(quantiles: Table, first: Integer, last: Integer, value: float) -> float:
     """Return the share of smaller values, from quantiles at equal steps, linear in between."""
     if math.isnan(value):
         return math.nan
@@ -104,7 +107,7 @@ def _percentile(quantiles, first, last, value):
 
 
 @compiled
-def sample(p, s, o, slot, clock):
+def sample(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
     """Compute every sampled value of a row anew, at its clock."""
     consent = s.narrow[slot, PROFILING]
     allowed = consent == 1 or (consent < 0 and p.settings[0]["profiling"] == 1)

@@ -11,6 +11,6 @@ def digest_64(text: str) -> int:
 
 
 def seed_of(*parts: str) -> int:
-    """Return the digest of the parts joined by \\x1f, as the signed int64 with the same bits."""
+    r"""Return the digest of the parts joined by \x1f, as the signed int64 with the same bits."""
     digest = digest_64("\x1f".join(parts))
     return digest - (1 << 64) if digest >= 1 << 63 else digest

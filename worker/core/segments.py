@@ -11,6 +11,7 @@ import numpy as np
 from worker.core.compiled import compiled
 from worker.core.conditions import FALSE, TRUE, holds, number
 from worker.core.layout import FOREVER, NEVER, SEQ
+from worker.core.tables import Integer, Outputs, Program, Row, StateArrays
 
 __all__ = ["ENTERED", "EXITED", "evaluate_segments", "write_reasons"]
 
@@ -24,7 +25,7 @@ OF_NUMBER, OF_TRAIT, OF_CLUSTER, OF_MEMBER, OF_MEMBER_CLUSTER = range(5)
 
 
 @compiled
-def _write_reason(p, s, o, slot, clock, clause):
+def _write_reason(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, clause: Row) -> None:
     """Append the value of one clause: a number (NaN: null) or a text number."""
     entry = o.reasons[o.counts[REASONS]]
     o.counts[REASONS] += 1
@@ -49,7 +50,9 @@ def _write_reason(p, s, o, slot, clock, clause):
 
 
 @compiled
-def write_reasons(p, s, o, slot, clock, first, last):
+def write_reasons(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer
+) -> Integer:
     """Append the values of clauses [first, last) as they are now; return where in `o.reasons` they begin."""
     begin = o.counts[REASONS]
     for place in range(first, last):
@@ -58,7 +61,20 @@ def write_reasons(p, s, o, slot, clock, first, last):
 
 
 @compiled
-def _transition(p, s, o, slot, clock, cause, offset, unit, segment, direction, first, last):
+def _transition(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    unit: Integer,
+    segment: Integer,
+    direction: Integer,
+    first: Integer,
+    last: Integer,
+) -> None:
     """Append a transition whose reason is clauses [first, last)."""
     begin = write_reasons(p, s, o, slot, clock, first, last)
     s.narrow[slot, SEQ] += 1
@@ -78,7 +94,20 @@ def _transition(p, s, o, slot, clock, cause, offset, unit, segment, direction, f
 
 
 @compiled
-def _move(p, s, o, slot, clock, cause, offset, unit, place, direction, first, last):
+def _move(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    unit: Integer,
+    place: Integer,
+    direction: Integer,
+    first: Integer,
+    last: Integer,
+) -> None:
     """Take the user into or out of member `place`."""
     member = p.members[place]
     _transition(p, s, o, slot, clock, cause, offset, unit, member["text"], direction, first, last)
@@ -86,7 +115,7 @@ def _move(p, s, o, slot, clock, cause, offset, unit, place, direction, first, la
 
 
 @compiled
-def _leaves(p, s, o, slot, clock, member):
+def _leaves(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, member: Row) -> tuple[bool, Integer]:
     """Return (whether a member's exit holds, instant): without an explicit one, whether `enter` is false."""
     if member["exit_first"] >= 0:
         truth, instant = holds(p, s, o, slot, clock, member["exit_first"], member["exit_last"])
@@ -96,7 +125,7 @@ def _leaves(p, s, o, slot, clock, member):
 
 
 @compiled
-def _enters(p, s, o, slot, clock, member):
+def _enters(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, member: Row) -> tuple[bool, Integer]:
     """Return (whether a user outside would enter, instant): `enter` is true and an explicit exit isn't."""
     truth, instant = holds(p, s, o, slot, clock, member["enter_first"], member["enter_last"])
     if truth != TRUE or member["exit_first"] < 0:
@@ -109,14 +138,24 @@ def _enters(p, s, o, slot, clock, member):
 
 
 @compiled
-def _exit_clauses(member):
+def _exit_clauses(member: Row) -> tuple[Integer, Integer]:
     if member["exit_first"] >= 0:
         return member["exit_clauses_first"], member["exit_clauses_last"]
     return member["enter_clauses_first"], member["enter_clauses_last"]
 
 
 @compiled
-def _segment(p, s, o, slot, clock, cause, offset, unit, place):
+def _segment(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    unit: Integer,
+    place: Integer,
+) -> Integer:
     member = p.members[place]
     since = s.wide[slot, member["since"]]
     if since == NEVER:
@@ -136,7 +175,9 @@ def _segment(p, s, o, slot, clock, cause, offset, unit, place):
 
 
 @compiled
-def _tier_choice(p, s, o, slot, clock, first, last):
+def _tier_choice(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer
+) -> tuple[Integer, Integer, Integer]:
     """Return (her tier by the rules or -1, her present tier or -1, instant)."""
     chosen = -1
     present = -1
@@ -158,7 +199,18 @@ def _tier_choice(p, s, o, slot, clock, first, last):
 
 
 @compiled
-def _tiers(p, s, o, slot, clock, cause, offset, unit, first, last):
+def _tiers(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    unit: Integer,
+    first: Integer,
+    last: Integer,
+) -> Integer:
     chosen, present, instant = _tier_choice(p, s, o, slot, clock, first, last)
     if chosen == present:
         return instant
@@ -168,7 +220,7 @@ def _tiers(p, s, o, slot, clock, cause, offset, unit, first, last):
         if clock - since < member["dwell"]:
             return min(instant, since + member["dwell"])
         from_clause, to_clause = _exit_clauses(member)
-        if 0 <= chosen and chosen < present:
+        if chosen >= 0 and chosen < present:
             from_clause = p.members[chosen]["enter_clauses_first"]
             to_clause = p.members[chosen]["enter_clauses_last"]
         _move(p, s, o, slot, clock, cause, offset, unit, present, EXITED, from_clause, to_clause)
@@ -180,7 +232,7 @@ def _tiers(p, s, o, slot, clock, cause, offset, unit, first, last):
 
 
 @compiled
-def _cluster_segment(p, s, slot, unit):
+def _cluster_segment(p: Program, s: StateArrays, slot: Integer, unit: Integer) -> Integer:
     """Return the text number of the segment of the user's cluster, -1 while it is unknown."""
     cluster = s.narrow[slot, p.settings[0]["cluster"]]
     for centre in range(len(p.clusters)):
@@ -190,7 +242,17 @@ def _cluster_segment(p, s, slot, unit):
 
 
 @compiled
-def _clusters(p, s, o, slot, clock, cause, offset, unit, place):
+def _clusters(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    unit: Integer,
+    place: Integer,
+) -> Integer:
     member = p.members[place]
     column = p.units[unit]["column"]
     held = np.int64(s.narrow[slot, column])
@@ -210,12 +272,22 @@ def _clusters(p, s, o, slot, clock, cause, offset, unit, place):
 
 
 @compiled
-def _retire(p, s, o, slot, clock, cause, offset, unit, place):
+def _retire(
+    p: Program,
+    s: StateArrays,
+    o: Outputs,
+    slot: Integer,
+    clock: Integer,
+    cause: Integer,
+    offset: Integer,
+    unit: Integer,
+    place: Integer,
+) -> None:
     """Let a user leave a segment that the version in force no longer has."""
     member = p.members[place]
     if s.wide[slot, member["since"]] == NEVER:
         return
-    segment = member["text"]
+    segment: Integer = member["text"]
     if p.units[unit]["kind"] == RETIRED_CLUSTERS:
         segment = np.int64(s.narrow[slot, p.units[unit]["column"]])
         s.narrow[slot, p.units[unit]["column"]] = -1
@@ -224,7 +296,9 @@ def _retire(p, s, o, slot, clock, cause, offset, unit, place):
 
 
 @compiled
-def evaluate_segments(p, s, o, slot, clock, cause, offset):
+def evaluate_segments(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, cause: Integer, offset: Integer
+) -> Integer:
     """Evaluate every segment of a row at `clock`; return the first instant at which time could change one."""
     instant = FOREVER
     for unit in range(len(p.units)):

@@ -1,7 +1,7 @@
 """The rows of a partition: arrays that grow, and rows that move to another layout when a version needs one.
 
-The rule: a row not yet carried over lies in `previous`, and is carried over before anything touches it; `due` holds FOREVER
-for rows that a new version has yet to evaluate, so that time doesn't pass for them before it has.
+The rule: a row not yet carried over lies in `previous`, and is carried over before anything touches it; `due` holds
+FOREVER for rows that a new version has yet to evaluate, so that time doesn't pass for them before it has.
 """
 
 import numpy as np

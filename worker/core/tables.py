@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DTYPES", "Outputs", "Program", "StateArrays", "Surroundings", "table"]
+__all__ = ["DTYPES", "Integer", "Outputs", "Program", "Row", "StateArrays", "Surroundings", "Table", "table"]
 
 Table = npt.NDArray[Any]
+Integer = Any
+"""A whole number: int64 in compiled code, otherwise Python's or one of numpy's."""
+Row = Any
+"""A row of a table: a record in compiled code, numpy's void scalar otherwise."""
 
 
 def _integers(*names: str) -> list[tuple[str, str]]:

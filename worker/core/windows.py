@@ -9,6 +9,7 @@ import numpy as np
 from worker.core.catalogue import WIDTHS_MS
 from worker.core.compiled import compiled
 from worker.core.layout import FOREVER, HEADS
+from worker.core.tables import Integer, Program, Row, Table
 
 __all__ = ["WIDTHS", "add", "next_change", "roll"]
 
@@ -16,7 +17,7 @@ WIDTHS = np.array(WIDTHS_MS, np.int64)
 
 
 @compiled
-def _roll_window(cells, window, slot, head, target):
+def _roll_window(cells: Table, window: Row, slot: Integer, head: Integer, target: Integer) -> None:
     """Move one window from hop `head` to hop `target`; `cells` holds its ring and its running sum."""
     hops = window["hops"]
     at = window["at"]
@@ -32,7 +33,7 @@ def _roll_window(cells, window, slot, head, target):
 
 
 @compiled
-def roll(p, wide, narrow, slot, clock):
+def roll(p: Program, wide: Table, narrow: Table, slot: Integer, clock: Integer) -> None:
     """Move every window of a row on to `clock` (ms): hops that leave are subtracted and cleared."""
     for width in range(len(p.width_windows) - 1):
         first = p.width_windows[width]
@@ -55,8 +56,8 @@ def roll(p, wide, narrow, slot, clock):
 
 
 @compiled
-def add(p, wide, narrow, slot, kind, time, amount):
-    """Count an event of `kind` at `time` (ms, not after the row's clock), and its `amount` (hundredths), in its own hop."""
+def add(p: Program, wide: Table, narrow: Table, slot: Integer, kind: Integer, time: Integer, amount: Integer) -> None:
+    """Count an event of `kind` at `time` (ms, not after the row's clock), its `amount` in hundredths, in its hop."""
     for entry in range(p.kinds[kind]["windows_first"], p.kinds[kind]["windows_last"]):
         window = p.windows[p.kind_windows[entry]]
         hop = time // WIDTHS[window["width"]]
@@ -72,7 +73,7 @@ def add(p, wide, narrow, slot, kind, time, amount):
 
 
 @compiled
-def next_change(p, wide, narrow, slot, place):
+def next_change(p: Program, wide: Table, narrow: Table, slot: Integer, place: Integer) -> Integer:
     """Return the ms at which window `place` next loses a hop that isn't empty; `FOREVER` if it is empty."""
     window = p.windows[place]
     head = np.int64(narrow[slot, HEADS + window["width"]])

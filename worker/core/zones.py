@@ -1,9 +1,10 @@
 """Time zones as arrays: when each zone's offset from UTC changes, and to what.
 
-The rule: zone names are numbered once per partition, and their changes are read from the pinned `tzdata` package, never from
-the host's files, so that two hosts agree on when the night begins.
+The rule: zone names are numbered once per partition, and their changes are read from the pinned `tzdata` package, never
+from the host's files, so that two hosts agree on when the night begins.
 """
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -11,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from datetime import UTC, datetime, timedelta
 
 from worker.core.compiled import compiled
 from worker.core.layout import FOREVER
+from worker.core.tables import Integer, Surroundings
 
 __all__ = ["ZoneArrays", "Zones", "defer_quiet", "is_quiet", "offset_at", "zone_exists"]
 
@@ -126,7 +127,7 @@ class Zones:
 
 
 @compiled
-def _span(z, zone, time):
+def _span(z: Surroundings, zone: Integer, time: Integer) -> Integer:
     """Return the place of the change that holds in `zone` at `time`."""
     low = z.zone_ends[zone - 1] if zone > 0 else 0
     high = z.zone_ends[zone]
@@ -140,22 +141,22 @@ def _span(z, zone, time):
 
 
 @compiled
-def offset_at(z, zone, time):
+def offset_at(z: Surroundings, zone: Integer, time: Integer) -> Integer:
     """Return the zone's offset from UTC, in ms, at `time` (ms)."""
     return z.zone_offsets[_span(z, zone, time)]
 
 
 @compiled
-def is_quiet(z, zone, time, first, last):
+def is_quiet(z: Surroundings, zone: Integer, time: Integer, first: Integer, last: Integer) -> bool:
     """Return whether the local time of day is in [first, last) minutes, over midnight if `first` is the later."""
     minute = (time + offset_at(z, zone, time)) % DAY_MS // MINUTE_MS
     if first < last:
-        return first <= minute and minute < last
+        return first <= minute < last
     return minute >= first or minute < last
 
 
 @compiled
-def defer_quiet(z, zone, time, first, last):
+def defer_quiet(z: Surroundings, zone: Integer, time: Integer, first: Integer, last: Integer) -> Integer:
     """Return the first instant from `time` on at which it isn't quiet, across changes of the offset."""
     while is_quiet(z, zone, time, first, last):
         place = _span(z, zone, time)

@@ -31,7 +31,6 @@ def explain(user_id: str, folder: Path) -> dict[str, Any]:
         JobFailed: the user isn't in it, or the state is damaged.
     """
     engine = _engine(folder)
-    engine.grace_ms = 0  # a finished job's time has run on to its clock
     explanation = engine.explain(user_id)
     if explanation is None:
         raise JobFailed(f"There is no user {user_id} in {folder}: take an id from {folder}/memberships.jsonl.")

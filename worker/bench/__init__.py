@@ -1,0 +1,1 @@
+"""Benchmarks: what the engine costs, as figures a person can reproduce with one command."""

@@ -1,0 +1,97 @@
+"""One process, one engine: what a benchmark runs in a child of its own, so that memory and caches are nobody else's.
+
+`python -m worker.bench.probe JOB` takes a job as JSON and writes its figures as JSON. A job is `{"engine": {...}}` (see
+`measure_engine`) or `{"yardsticks": {...}}` (see `worker.bench.yardsticks`).
+"""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from worker.bench import workload, yardsticks
+from worker.bench.meter import Meter, resident_bytes
+from worker.bench.storm import reevaluate, storm
+from worker.bench.stream import Stream
+from worker.core.engine import Engine
+
+__all__ = ["measure_engine"]
+
+Data = dict[str, Any]
+BATCH = 10_000
+
+
+def measure_engine(users: int, segments: int, events: int, stretches: list[Data], *, versions: bool = False) -> Data:
+    """Fill an engine with users and lead it through stretches of events; return `runs` and what memory it took.
+
+    A stretch is `{"what", "batch"}` and, if it isn't the usual one, `hot_share` or `per_day`. With `versions` also what a
+    change of the definitions takes, with rows as they are and with a new layout, and a storm of due users.
+    """
+    _compile(segments)
+    before = resident_bytes()
+    meter, stream = _begin(users, segments)
+    common = {"users": users, "segments": segments}
+    runs = [{"what": "first event of each user", **common, "batch": BATCH, **meter.feed(stream.first(BATCH))}]
+    meter.feed(stream.skewed(events, BATCH))
+    for stretch in stretches:
+        shape = {name: stretch[name] for name in ("hot_share", "per_day") if name in stretch}
+        figures = meter.feed(stream.skewed(events, stretch["batch"], **shape))
+        runs.append({"what": stretch["what"], **common, "batch": stretch["batch"], **figures})
+    result: Data = {"runs": runs, "memory": _memory(meter.engine, resident_bytes() - before)}
+    if versions:
+        result["reevaluation"] = [
+            {"what": "other thresholds", **reevaluate(meter.engine, workload.changed(segments))},
+            {"what": "a new window", **reevaluate(meter.engine, workload.changed(segments, added="wishlists_30d >= 2"))},
+        ]
+        result["storm"] = storm(meter, stream)
+    return result
+
+
+def _begin(users: int, segments: int) -> tuple[Meter, Stream]:
+    checked = workload.checked(workload.definitions(segments))
+    return Meter(Engine(checked, workload.MAPPING, model=workload.snapshot())), Stream(users)
+
+
+def _compile(segments: int) -> None:
+    """Make everything that is measured later run once: compiling, or reading compiled code, isn't what is measured."""
+    meter, stream = _begin(50, segments)
+    meter.feed(stream.first(20))
+    meter.feed(stream.skewed(50, 20))
+    reevaluate(meter.engine, workload.changed(segments, added="wishlists_30d >= 2"))
+    meter.engine.advance(stream.now_ms + 60_000, wall_ms=0)
+
+
+def _memory(engine: Engine, grown: int) -> Data:
+    """What an engine's users take, in bytes per user: all of it as the system sees it, and its known parts."""
+    users = max(len(engine.users), 1)
+    index = sys.getsizeof(engine.users.slots) + sys.getsizeof(engine.users.ids)
+    index += sum(sys.getsizeof(user) + sys.getsizeof(slot) for user, slot in engine.users.slots.items())
+    row = engine.version.layout.words * 8
+    return {
+        "users": users,
+        "bytes_per_user": round(grown / users),
+        "row_bytes": row,
+        "due_bytes": 8,
+        "index_bytes": round(index / users),
+        "columns": _columns(engine),
+    }
+
+
+def _columns(engine: Engine) -> dict[str, int]:
+    """The bytes of a row by what they are for, the largest first."""
+    sizes: dict[str, int] = {}
+    for name, column in engine.version.layout.columns.items():
+        purpose = name.split(":")[0]
+        sizes[purpose] = sizes.get(purpose, 0) + column.length * (4 if column.view == "narrow" else 8)
+    return dict(sorted(sizes.items(), key=lambda item: -item[1]))
+
+
+def main() -> None:
+    """Run the job in the first argument."""
+    (kind, arguments), = msgspec.json.decode(sys.argv[1]).items()
+    result = measure_engine(**arguments) if kind == "engine" else yardsticks.measure(**arguments)
+    sys.stdout.buffer.write(msgspec.json.encode(result))
+
+
+if __name__ == "__main__":
+    main()
