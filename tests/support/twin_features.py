@@ -264,6 +264,14 @@ class Rating(Ledger):
             self.count += 1
 
 
+KINDS = (*dict.fromkeys(COUNTED.values()), "other")
+LASTING = (
+    *(f"latest {kind}" for kind in (*KINDS, "activity")), *(f"count {kind} total" for kind in KINDS),
+    "amount order total", "amount refund total", "earliest", "cart", "session", "interest", "rating",
+    "share evening", "share weekend",
+)  # fmt: skip
+
+
 def ledgers_of(feature: str) -> list[str]:
     """The names of the ledgers that a feature is computed from."""
     measured = {

@@ -17,7 +17,7 @@ from tests.support.twin_conditions import (
     samples_of,
     sides_of,
 )
-from tests.support.twin_features import ledgers_of
+from tests.support.twin_features import LASTING, ledgers_of
 from tests.support.twin_time import duration_ms
 
 
@@ -113,9 +113,9 @@ class Rules:
         return Read("cluster") in self.samples
 
     def ledger_names(self) -> list[str]:
-        """The names of all ledgers that these definitions and this model read."""
+        """The names of all ledgers that are kept: the lasting ones, and the windows that are read."""
         reads = [read for clause in self.clauses for side in sides_of(clause) for read in reads_of(side)]
-        names = {"latest activity"} | {name for read in reads for name in ledgers_of(read.feature)}
+        names = set(LASTING) | {name for read in reads for name in ledgers_of(read.feature)}
         for read in reads:
             if read.feature == "percentile" and read.argument:
                 names.update(ledgers_of(read.argument))
@@ -124,7 +124,7 @@ class Rules:
         ):
             names.update(name for feature in self.model.get("features", []) for name in ledgers_of(feature["name"]))
         if self.campaigns_in_file:
-            names |= {"cart", "recent", "interest"}
+            names.add("recent")
         return sorted(names)
 
     def is_leaf(self, name: str) -> bool:

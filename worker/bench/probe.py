@@ -21,11 +21,11 @@ Data = dict[str, Any]
 BATCH = 10_000
 
 
-def measure_engine(users: int, segments: int, events: int, stretches: list[Data], *, versions: bool = False) -> Data:
+def measure_engine(users: int, segments: int, events: int, stretches: list[Data], *, storm_seconds: float = 0) -> Data:
     """Fill an engine with users and lead it through stretches of events; return `runs` and what memory it took.
 
-    A stretch is `{"what", "batch"}` and, if it isn't the usual one, `hot_share` or `per_day`. With `versions` also what a
-    change of the definitions takes, with rows as they are and with a new layout, and a storm of due users.
+    A stretch is `{"what", "batch"}` and, if it isn't the usual one, `hot_share` or `per_day`. With `storm_seconds` also what a
+    change of the definitions takes, with rows as they are and with a new layout, and a storm of due users of at most so long.
     """
     _compile(segments)
     before = resident_bytes()
@@ -38,12 +38,12 @@ def measure_engine(users: int, segments: int, events: int, stretches: list[Data]
         figures = meter.feed(stream.skewed(events, stretch["batch"], **shape))
         runs.append({"what": stretch["what"], **common, "batch": stretch["batch"], **figures})
     result: Data = {"runs": runs, "memory": _memory(meter.engine, resident_bytes() - before)}
-    if versions:
+    if storm_seconds:
         result["reevaluation"] = [
             {"what": "other thresholds", **reevaluate(meter.engine, workload.changed(segments))},
             {"what": "a new window", **reevaluate(meter.engine, workload.changed(segments, added="wishlists_30d >= 2"))},
         ]
-        result["storm"] = storm(meter, stream)
+        result["storm"] = storm(meter, stream, storm_seconds)
     return result
 
 

@@ -1,12 +1,11 @@
 """What everybody at once costs: a new version for all users, and all users due within one second while events arrive.
 
 The storm is played in real time, as a partition task would live through it. Batches arrive at fixed moments of the wall
-clock; the one that has waited longest is taken together with a slice of due users, and while none waits, slices alone.
-What a batch waits is from its arrival until its effects are there.
+clock; one that is there is taken by itself, and after it, or while none is there, a slice of due users: so neither keeps
+the other waiting for good. What a batch waits is from its arrival until its effects are there.
 """
 
-from collections import deque
-from itertools import islice
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any, Final
 
@@ -19,10 +18,9 @@ __all__ = ["reevaluate", "storm"]
 
 Data = dict[str, Any]
 
-EVERY_MS: Final = 50
+EVERY_MS: Final = 100
 EVENTS_A_BATCH: Final = 500
-SLICE: Final = 1_000  # due users worked off at a time
-BATCHES_MAX: Final = 1_200
+SLICE: Final = 500  # due users worked off at a time, or a little over
 SESSION_MS: Final = 30 * 60_000
 
 
@@ -35,40 +33,37 @@ def reevaluate(engine: Engine, data: Data) -> dict[str, float]:
     return {"seconds": round(seconds, 3), "users": len(engine.users), "transitions": len(effects.transitions)}
 
 
-def storm(meter: Meter, stream: Stream) -> Data:
+def storm(meter: Meter, stream: Stream, seconds_max: float) -> Data:
     """Have every user active within one second, then let half an hour end all their sessions at once while events arrive."""
     meter.engine.publish(workload.checked(workload.changed(added="session_events >= 1")), wall_ms=0)
     once = meter.feed(stream.once(10_000))
     stream.now_ms += SESSION_MS - 2_000
     meter.engine.tick(stream.now_ms, wall_ms=0)
     stream.now_ms += 5_000
-    batches = list(islice(_arriving(stream), BATCHES_MAX if stream.users > 10_000 else 5))
+    batches = list(_arriving(stream, max(2, round(seconds_max * 1e3 / EVERY_MS))))
     return {"once": once, **_play(meter, batches)}
 
 
-def _arriving(stream: Stream) -> Any:
+def _arriving(stream: Stream, count: int) -> Iterator[list[bytes]]:
     """Yield batches of events that are EVERY_MS apart in the users' time as in ours."""
     per_day = 86_400_000 / EVERY_MS * EVENTS_A_BATCH / stream.users
-    yield from stream.skewed(EVENTS_A_BATCH * BATCHES_MAX, EVENTS_A_BATCH, per_day=per_day)
+    return stream.skewed(EVENTS_A_BATCH * count, EVENTS_A_BATCH, per_day=per_day)
 
 
 def _play(meter: Meter, batches: list[list[bytes]]) -> Data:
     """Live through the storm until nobody is due any more or the batches have run out."""
-    coming = deque(enumerate(batches))
     waits_ms: list[float] = []
     evaluations, calm, begun = 0, False, perf_counter()
-    while coming and not calm:
-        number, payloads = coming[0]
-        arrival = begun + number * EVERY_MS / 1e3
+    while len(waits_ms) < len(batches) and not calm:
+        arrival = begun + len(waits_ms) * EVERY_MS / 1e3
         if perf_counter() >= arrival:
-            coming.popleft()
-            effects = meter.engine.step(payloads, meter.offset, wall_ms=0, due_rows_max=SLICE)
+            payloads = batches[len(waits_ms)]
+            evaluations += meter.engine.step(payloads, meter.offset, wall_ms=0, due_rows_max=0).evaluations
             meter.offset += len(payloads)
             waits_ms.append((perf_counter() - arrival) * 1e3)
-        else:
-            effects = meter.engine.advance(0, wall_ms=0, due_rows_max=SLICE)
-            calm = effects.evaluations == 0
-        evaluations += effects.evaluations
+        worked_off = meter.engine.advance(0, wall_ms=0, due_rows_max=SLICE).evaluations
+        evaluations += worked_off
+        calm = worked_off == 0
     waits_ms.sort()
     return {
         "wait_ms_max": round(waits_ms[-1], 1),

@@ -23,7 +23,7 @@ MAPPING: Final = Mapping.load()
 CATEGORIES: Final = (
     "shoes", "books", "electronics", "garden", "toys", "beauty", "sports", "food", "music", "office", "pets", "travel",
 )  # fmt: skip
-SEGMENTS_MAX: Final = 252  # entries; with the tiers counted that is the contract's 256
+SEGMENTS_MAX: Final = 252  # entries; with the tiers counted that is the 256 of the contract
 
 _TIERS: Final = {
     "value_tier": ('percentile("spend_365d") >= 0.9', "spend_365d >= 200", "spend_365d > 0"),

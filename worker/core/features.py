@@ -1,7 +1,7 @@
 """Applying a record to its user's row: duplicates, then what it declares, then what it counts.
 
 The rule: everything here depends on the row and the record alone, and an event counts at its own time, however late.
-Columns that no definition reads don't exist; their place in the settings is -1.
+What only campaigns carry has no column without one; its place in the settings is -1 then.
 """
 
 import math
@@ -116,7 +116,7 @@ def _declare(p: Program, s: StateArrays, slot: Integer, details: Table, first: I
             s.narrow[slot, p.consents[index]] = np.int64(value)
         elif what == PROFILING:
             s.narrow[slot, PROFILING_COLUMN] = np.int64(value)
-        elif what == RATING and p.settings[0]["ratings"] >= 0:
+        elif what == RATING:
             s.real[slot, p.settings[0]["rating_sum"]] += value
             s.narrow[slot, p.settings[0]["ratings"]] += 1
 
@@ -216,7 +216,7 @@ def _interests(
     last: Integer,
 ) -> None:
     weight = float(p.kinds[kind]["interest"])
-    if weight == 0.0 or first == last:
+    if first == last:
         return
     factor = _interest_factor(p, s, slot, time)
     for row in range(first, last):
@@ -260,10 +260,8 @@ def _cart(p: Program, s: StateArrays, slot: Integer, sign: float, lines: Table, 
     items = p.settings[0]["cart_items"]
     value = p.settings[0]["cart_value"]
     for row in range(first, last):
-        if items >= 0:
-            s.real[slot, items] = max(0.0, s.real[slot, items] + sign * lines[row, QUANTITY])
-        if value >= 0:
-            s.wide[slot, value] = max(0, s.wide[slot, value] + np.int64(sign * lines[row, VALUE]))
+        s.real[slot, items] = max(0.0, s.real[slot, items] + sign * lines[row, QUANTITY])
+        s.wide[slot, value] = max(0, s.wide[slot, value] + np.int64(sign * lines[row, VALUE]))
         product = np.int64(lines[row, PRODUCT])
         if product >= 0 and p.settings[0]["cart_ids"] >= 0:
             _cart_product(p, s, slot, product, sign * lines[row, QUANTITY])
@@ -271,10 +269,8 @@ def _cart(p: Program, s: StateArrays, slot: Integer, sign: float, lines: Table, 
 
 @compiled
 def _empty_cart(p: Program, s: StateArrays, slot: Integer) -> None:
-    if p.settings[0]["cart_items"] >= 0:
-        s.real[slot, p.settings[0]["cart_items"]] = 0.0
-    if p.settings[0]["cart_value"] >= 0:
-        s.wide[slot, p.settings[0]["cart_value"]] = 0
+    s.real[slot, p.settings[0]["cart_items"]] = 0.0
+    s.wide[slot, p.settings[0]["cart_value"]] = 0
     if p.settings[0]["cart_ids"] >= 0:
         s.narrow[slot, p.settings[0]["cart_truncated"]] = 0
         for place in range(CART_PRODUCTS):
@@ -318,7 +314,7 @@ def _products(
         _empty_cart(p, s, slot)
     elif kind == VIEW and p.settings[0]["recent_ids"] >= 0:
         _view(p, s, slot, lines, first, last)
-    if p.settings[0]["interest_ids"] >= 0:
+    if p.kinds[kind]["interest"] != 0.0:
         _interests(p, s, z, slot, kind, time, lines, first, last)
 
 
@@ -349,10 +345,8 @@ def apply(
     if s.wide[slot, EARLIEST] == NEVER or time < s.wide[slot, EARLIEST]:
         s.wide[slot, EARLIEST] = time
     columns = p.kinds[kind]
-    if columns["since"] >= 0:
-        s.wide[slot, columns["since"]] = max(s.wide[slot, columns["since"]], time)
-    if columns["count"] >= 0:
-        s.narrow[slot, columns["count"]] += 1
+    s.wide[slot, columns["since"]] = max(s.wide[slot, columns["since"]], time)
+    s.narrow[slot, columns["count"]] += 1
     if columns["amount"] >= 0:
         s.wide[slot, columns["amount"]] += record[AMOUNT]
     add(p, s.wide, s.narrow, slot, kind, time, record[AMOUNT])

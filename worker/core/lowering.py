@@ -75,7 +75,6 @@ class Lowering:
         self.clause_texts: list[str] = []
         self.samples: dict[str, Row] = {}
         self.windows: set[Feature] = set()
-        self.reads_interest = False
 
     def column(self, name: str, view: str, length: int = 1, fill: float = 0) -> str:
         """Ask for a column; return its name."""
@@ -147,7 +146,6 @@ class Lowering:
     def _call(self, read: Read) -> Row:
         argument = read.argument or ""
         if read.feature == "interest":
-            self.reads_interest = True
             return {"operation": c.INTEREST, "column": self.strings.number(argument)}
         if read.feature == "trait":
             return {"operation": c.TRAIT, "column": self.traits.index(argument)}

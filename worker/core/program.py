@@ -238,6 +238,7 @@ class _Builder:
     # Columns that many share.
 
     def _state_tables(self, campaigns: Sequence[object]) -> dict[str, list[Row]]:
+        self._lasting()
         windows, kinds, self._kind_windows = self._windows()
         self._window_places = {row["sum"]: place for place, row in enumerate(windows)}
         traits = [
@@ -246,10 +247,6 @@ class _Builder:
             for name in self.definitions.traits
         ]  # fmt: skip
         self._consents = [self.column(f"consent:{name}", "narrow", 1, -1) for name in channels(self.definitions)]
-        if campaigns or self.lowering.reads_interest:
-            self.settings["interest_weights"] = self.column("interest_weights", "real", INTERESTS)
-            self.settings["interest_ids"] = self.column("interest_ids", "narrow", INTERESTS, -1)
-            self.settings["interest_reference"] = self.column("interest_reference", "wide", 1, NEVER)
         if campaigns:
             self._trigger_context()
         self.settings["messages"] = self.column("messages", "wide", MESSAGES_REMEMBERED)
@@ -257,10 +254,25 @@ class _Builder:
         self.settings["refunds"] = self.column("refunds", "wide", ORDERS_REMEMBERED)
         return {"windows": windows, "kinds": kinds, "traits": traits}
 
+    def _lasting(self) -> None:
+        """Ask for what is kept of every user, read or not: times, totals, cart, ratings, interests.
+
+        They cost little, and a later version that reads one of them is right from its first moment; only windows, which
+        are large, begin when they are first read.
+        """
+        for number in range(len(KINDS)):
+            self.column(f"since:{number}", "wide", 1, NEVER)
+            self.column(f"count:{number}:total", "narrow")
+        for kind in ("order", "refund"):
+            self.column(f"amount:{KINDS.index(kind)}:total", "wide")
+        for name, view in (("cart_items", "real"), ("cart_value", "wide"), ("rating_sum", "real"), ("ratings", "narrow")):
+            self.settings[name] = self.column(name, view)
+        self.settings["interest_weights"] = self.column("interest_weights", "real", INTERESTS)
+        self.settings["interest_ids"] = self.column("interest_ids", "narrow", INTERESTS, -1)
+        self.settings["interest_reference"] = self.column("interest_reference", "wide", 1, NEVER)
+
     def _trigger_context(self) -> None:
-        """Ask for the columns whose content triggers carry."""
-        self.column("cart_items", "real")
-        self.column("cart_value", "wide")
+        """Ask for the columns that only triggers carry."""
         self.settings["cart_ids"] = self.column("cart_ids", "narrow", CART_PRODUCTS, -1)
         self.settings["cart_quantities"] = self.column("cart_quantities", "real", CART_PRODUCTS)
         self.settings["cart_truncated"] = self.column("cart_truncated", "narrow")
@@ -300,9 +312,8 @@ class _Builder:
 
     def _settings(self, number: int, clock: int, cause: str, campaigns: list[Row]) -> None:
         names = {name for name, *_ in self.lowering.wanted}
-        for name in ("cart_items", "cart_value", "rating_sum", "ratings", "cluster"):
-            if name in names:
-                self.settings[name] = name
+        if "cluster" in names:
+            self.settings["cluster"] = "cluster"
         holdout = self.definitions.holdout
         salt = holdout.salt if holdout else ""
         clauses = len(self.lowering.clauses)
