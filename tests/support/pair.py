@@ -96,7 +96,7 @@ class Pair:
             theirs = getattr(self.twin, topic)
             for place, (mine, other) in enumerate(zip(ours, theirs, strict=False)):
                 assert alike(mine, other), f"{topic}[{place}]:\n{json.dumps(mine)}\n{json.dumps(other)}"
-            assert len(ours) == len(theirs), f"{topic}: {(ours + theirs)[min(len(ours), len(theirs)):][:1]}"
+            assert len(ours) == len(theirs), f"{topic}: {(ours + theirs)[min(len(ours), len(theirs)) :][:1]}"
         assert list(self.engine.memberships()) == self.twin.memberships()
         self.assert_conserved()
 
@@ -104,7 +104,12 @@ class Pair:
         """Read = applied + duplicates + dead letters, in both, and the same in both."""
         counts = self.twin.counts
         dead = [letter for effects in self.effects for letter in effects.dead_letters]
-        totals = {name: sum(getattr(effects, name) for effects in self.effects) for name in ("read", "applied", "duplicates", "repaired")}
+        totals = {
+            name: sum(getattr(effects, name) for effects in self.effects)
+            for name in ("read", "applied", "duplicates", "repaired")
+        }
         assert totals == {name: counts[name] for name in totals}
-        assert [(d["reason"], d["offset"]) for d in dead] == [(d["reason"], d["offset"]) for d in self.twin.dead_letters]
+        assert [(d["reason"], d["offset"]) for d in dead] == [
+            (d["reason"], d["offset"]) for d in self.twin.dead_letters
+        ]
         assert totals["read"] == totals["applied"] + totals["duplicates"] + len(dead)

@@ -163,7 +163,7 @@ class Stream:
             return event, user
         new = self.event(user)
         if event.get("event") == new.get("event") and event.get("event") in PAID and self.rng.random() < 0.8:
-            new["properties"]["order_id"] = event["properties"].get("order_id")
+            new.setdefault("properties", {})["order_id"] = event.get("properties", {}).get("order_id")
         else:
             new["messageId"] = event.get("messageId")
         return new, user

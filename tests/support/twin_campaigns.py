@@ -38,11 +38,10 @@ class Move:
 
 @dataclass
 class Pending:
-    """A trigger that waits: for its delay, or for quiet hours to end at `again_ms`."""
+    """A trigger that waits, for its delay or for quiet hours to end, until it is due."""
 
     move: Move
     due_ms: int
-    again_ms: int
     channel: str | None = None
 
 
@@ -108,12 +107,12 @@ class Desk:
             if waiting and self.was_left(waiting, moves) and campaign.get("on_exit", "cancel") == "cancel":
                 self.decide(user, campaign, user.pending.pop(campaign["id"]), "cancelled", "exited")
                 waiting = None
-            if waiting and waiting.again_ms <= user.clock:
+            if waiting and waiting.due_ms <= user.clock:
                 self.check(user, campaign, user.pending.pop(campaign["id"]))
             move = next((move for move in moves if self.asks_for(campaign, move)), None)
             if move and (not by_version or campaign.get("on_backfill", False)):
                 due_ms = move.occurred_ms + duration_ms(campaign.get("delay"))
-                self.check(user, campaign, Pending(move, due_ms, due_ms))
+                self.check(user, campaign, Pending(move, due_ms))
 
     @staticmethod
     def was_left(waiting: Pending, moves: list[Move]) -> bool:
@@ -130,7 +129,8 @@ class Desk:
         """All checks in their order; the first that refuses decides."""
         outcome, blocked_by, again_ms = self.verdict(user, campaign, case)
         if outcome == "deferred":
-            user.pending[campaign["id"]] = Pending(case.move, case.due_ms, again_ms, campaign.get("channel"))
+            case = Pending(case.move, again_ms, campaign.get("channel"))
+            user.pending[campaign["id"]] = case
         self.decide(user, campaign, case, outcome, blocked_by)
 
     def verdict(self, user: Customer, campaign: dict[str, Any], case: Pending) -> tuple[str, str | None, int]:

@@ -249,7 +249,7 @@ class User:
                     yield self.members[leaf.id] + leaf.min_dwell_ms
             if segment.clusters:
                 yield from (s + segment.min_dwell_ms for m, s in self.members.items() if m.startswith(segment.id + ":"))
-        yield from (waiting.again_ms for waiting in self.pending.values())
+        yield from (waiting.due_ms for waiting in self.pending.values())
         daily = self.next_daily()
         if daily is not None:
             yield daily

@@ -66,7 +66,7 @@ class Meter:
 
     @contextmanager
     def _split(self) -> Iterator[None]:
-        # The engine is given timed entries to the pass; the functions themselves, which call each other, stay as they are.
+        # The engine is given timed entries to the pass; the functions themselves, which call each other, stay as is.
         timed_pass = {name: self._timed("pass", getattr(funnel, name)) for name in PASS}
         replaced: list[tuple[Any, str, Any]] = [
             (Decoder, "decode", self._timed("decode", Decoder.decode)),

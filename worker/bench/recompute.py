@@ -38,7 +38,14 @@ def recompute(columns: Data, lines: Data) -> pd.DataFrame:
     log = pd.DataFrame(columns)
     products = pd.DataFrame(lines)
     now = int(log["time"].max())
-    parts = [_counts(log, now), _spending(log, now), _times(log, now), _sessions(log, now), _shares(log), _cart(log, products)]
+    parts = [
+        _counts(log, now),
+        _spending(log, now),
+        _times(log, now),
+        _sessions(log, now),
+        _shares(log),
+        _cart(log, products),
+    ]
     features = pd.concat([*parts, _interests(products, now)], axis=1)
     features["average_order"] = features["spend_total"] / features["orders_total"]
     features["refund_rate"] = features["refunds_total"] / features["orders_total"]
@@ -58,7 +65,10 @@ def _counts(log: pd.DataFrame, now: int) -> pd.DataFrame:
 
 def _spending(log: pd.DataFrame, now: int) -> pd.DataFrame:
     orders = log[log["kind"] == KIND_NUMBERS["order"]]
-    spent = {f"spend_{window}": orders[orders["time"] > now - width].groupby("user")["amount"].sum() for window, width in SPENT.items()}
+    spent = {
+        f"spend_{window}": orders[orders["time"] > now - width].groupby("user")["amount"].sum()
+        for window, width in SPENT.items()
+    }
     return pd.DataFrame(spent)
 
 
@@ -88,7 +98,12 @@ def _shares(log: pd.DataFrame) -> pd.DataFrame:
     active = log[log["activity"] == 1]
     local = pd.to_datetime(active["time"], unit="ms", utc=True).dt.tz_convert("Europe/Berlin")
     evening, weekend = local.dt.hour >= 18, local.dt.dayofweek >= 5
-    return pd.DataFrame({"evening_share": evening.groupby(active["user"]).mean(), "weekend_share": weekend.groupby(active["user"]).mean()})
+    return pd.DataFrame(
+        {
+            "evening_share": evening.groupby(active["user"]).mean(),
+            "weekend_share": weekend.groupby(active["user"]).mean(),
+        }
+    )
 
 
 def _cart(log: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +112,9 @@ def _cart(log: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
     moves = products[products["kind"].isin([added, removed])]
     moves = moves[moves["time"] > moves["user"].map(bought).fillna(-1)]
     sign = np.where(moves["kind"] == added, 1, -1)
-    cart = pd.DataFrame({"user": moves["user"], "cart_items": moves["quantity"] * sign, "cart_value": moves["value"] * sign})
+    cart = pd.DataFrame(
+        {"user": moves["user"], "cart_items": moves["quantity"] * sign, "cart_value": moves["value"] * sign}
+    )
     return cart.groupby("user").sum().clip(lower=0)
 
 
@@ -107,4 +124,4 @@ def _interests(products: pd.DataFrame, now: int) -> pd.DataFrame:
     by_category = weight.groupby([products["user"], products["category"]]).sum()
     strongest = by_category.sort_values(ascending=False).groupby(level=0).head(8)
     share = strongest / strongest.groupby(level=0).transform("sum")
-    return share.unstack().add_prefix("interest_")
+    return share.unstack().add_prefix("interest_")  # noqa: PD010  a plain series, nothing to aggregate

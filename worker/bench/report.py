@@ -71,20 +71,21 @@ def _memory(memory: Data) -> Table:
 def _sentences(result: Data) -> list[str]:
     storm, beside = result["storm"], result["beside"]
     lines = [
-        f"Re-evaluation of {row['users']:,} users, {row['what']}: {row['seconds']} s, {row['transitions']:,} transitions."
+        f"Re-evaluation of {row['users']:,} users, {row['what']}: {row['seconds']} s, {row['transitions']:,} changes"
         for row in result["reevaluation"]
     ]
-    ended = "" if storm["over"] else " It wasn't over when the measurement ended."
+    ended = "" if storm["over"] else "; it wasn't over when the measurement ended"
     lines.append(
-        f"Storm: {storm['evaluations']:,} evaluations in {storm['seconds']} s beside {storm['events_a_batch']} events every "
-        f"{storm['every_ms']} ms; a batch waited {storm['wait_ms_median']} ms (median), {storm['wait_ms_max']} ms (longest).{ended}"
+        f"Storm: {storm['evaluations']:,} evaluations in {storm['seconds']} s beside {storm['events_a_batch']} events "
+        f"every {storm['every_ms']} ms; a batch waited {storm['wait_ms_median']} ms (median), "
+        f"{storm['wait_ms_max']} ms (longest){ended}"
     )
     return [*lines, *(_yardstick(name, beside[name]) for name in ("twin", "pandas"))]
 
 
 def _yardstick(name: str, figures: Data) -> str:
     if "missing" in figures:
-        return f"{name}: {figures['missing']}."
+        return f"{name}: {figures['missing']}"
     told = (
         f"{name}: {figures['us_per_event']} µs per event over {figures['events']:,} events, "
         f"{figures['ratio']} times the engine's {figures['engine_us_per_event']} µs on the same log"
@@ -94,4 +95,4 @@ def _yardstick(name: str, figures: Data) -> str:
             f"; that is one recomputation ({figures['seconds']} s), without transitions or campaigns: "
             f"made after every event, to be as fresh, {figures['ratio_if_as_fresh']:,} times"
         )
-    return f"{told}."
+    return told

@@ -1,8 +1,8 @@
 """What everybody at once costs: a new version for all users, and all users due within one second while events arrive.
 
-The storm is played in real time, as a partition task would live through it. Batches arrive at fixed moments of the wall
-clock; one that is there is taken by itself, and after it, or while none is there, a slice of due users: so neither keeps
-the other waiting for good. What a batch waits is from its arrival until its effects are there.
+The storm is played in real time, as a partition task would live through it. Batches arrive at fixed moments of the
+wall clock; one that is there is taken by itself, and after it, or while none is there, a slice of due users: so neither
+keeps the other waiting for good. What a batch waits is from its arrival until its effects are there.
 """
 
 from collections.abc import Iterator
@@ -34,14 +34,16 @@ def reevaluate(engine: Engine, data: Data) -> dict[str, float]:
 
 
 def storm(meter: Meter, stream: Stream, seconds_max: float) -> Data:
-    """Have every user active within one second, then let half an hour end all their sessions at once while events arrive."""
+    """Let the sessions that all users began within one second end, within one second, while events arrive.
+
+    For a segment of who is in a session, which is put in force before.
+    """
     meter.engine.publish(workload.checked(workload.changed(added="session_events >= 1")), wall_ms=0)
-    once = meter.feed(stream.once(10_000))
     stream.now_ms += SESSION_MS - 2_000
     meter.engine.tick(stream.now_ms, wall_ms=0)
     stream.now_ms += 5_000
     batches = list(_arriving(stream, max(2, round(seconds_max * 1e3 / EVERY_MS))))
-    return {"once": once, **_play(meter, batches)}
+    return _play(meter, batches)
 
 
 def _arriving(stream: Stream, count: int) -> Iterator[list[bytes]]:

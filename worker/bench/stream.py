@@ -1,8 +1,8 @@
 """The events the engine is measured on: Segment track events of some 220 bytes, by skewed users, made beforehand.
 
-Users are drawn by a power law: the user of rank r as often as r^-0.8, so that at a million users half of the events come from
-about three users in a hundred; ranks are scattered over the rows, as they are in life. Every user does so many things a day
-on average (`per_day`), which says how fast time passes and so how much of the work is time's.
+Users are drawn by a power law: the user of rank r as often as r^-0.8, so that at a million users half of the events
+come from about three users in a hundred; ranks are scattered over the rows, as they are in life. Every user does so
+many things a day on average (`per_day`), which says how fast time passes and so how much of the work is time's.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from worker.core.effects import iso
 __all__ = ["PER_DAY", "START_MS", "Stream"]
 
 Integers = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
 
 START_MS: Final = 1_772_445_600_000  # 2026-03-02T10:00:00Z
 DAY_MS: Final = 86_400_000
@@ -38,8 +39,7 @@ _KINDS: Final = (
     (
         "Order Completed",
         0.04,
-        '{{"order_id":"o-{m}","total":{p},"currency":"EUR","products":'
-        '[{{"product_id":"p-{n}","category":"{c}","price":{p},"quantity":1}}]}}',
+        '{{"order_id":"o-{m}","total":{p},"products":[{{"product_id":"p-{n}","category":"{c}","price":{p}}}]}}',
     ),
     ("Order Refunded", 0.004, '{{"order_id":"o-{m}","total":{p}}}'),
     ("Product Reviewed", 0.004, '{{"product_id":"p-{n}","rating":4}}'),
@@ -49,6 +49,9 @@ _KINDS: Final = (
     (None, 0.04, '{{"country":"DE","language":"de","consent":{{"email":true}}}}'),
 )
 _WEIGHTS: Final = np.array([weight for _, weight, _ in _KINDS])
+_QUIET: Final = ("Order Refunded", "Email Sent", None)  # those that begin no session
+_ACTIVE: Final = np.array([0.0 if name in _QUIET else weight for name, weight, _ in _KINDS])
+_ACTIVE /= _ACTIVE.sum()
 
 
 class Stream:
@@ -62,21 +65,15 @@ class Stream:
         self._messages = 0
 
     def first(self, batch: int) -> Iterator[list[bytes]]:
-        """Yield an event for every user, of some day of the last 200: late ones, so that time needn't pass for it."""
-        yield self._written(np.zeros(1, np.int64), np.full(1, START_MS))
-        for begin in range(1, self.users, batch):
-            slots = np.arange(begin, min(begin + batch, self.users))
-            yield self._written(slots, START_MS - self._chance.integers(1_000, 200 * DAY_MS, len(slots)))
-
-    def once(self, batch: int) -> Iterator[list[bytes]]:
-        """Yield an event for every user, in no order, all within one second: the worst there is for a cache."""
+        """Yield an event for every user, in no order and all within one second."""
         for begin in range(0, self.users, batch):
             slots = self._scattered[begin : begin + batch]
-            times = self.now_ms + (begin + np.arange(len(slots))) * 1_000 // self.users
-            yield self._written(slots, times, kind=0)
+            yield self._written(slots, self.now_ms + (begin + np.arange(len(slots))) * 1_000 // self.users, _ACTIVE)
         self.now_ms += 1_000
 
-    def skewed(self, count: int, batch: int, *, hot_share: float = 0.0, per_day: float = PER_DAY) -> Iterator[list[bytes]]:
+    def skewed(
+        self, count: int, batch: int, *, hot_share: float = 0.0, per_day: float = PER_DAY
+    ) -> Iterator[list[bytes]]:
         """Yield `count` events in batches; one user has `hot_share` of them. One in a hundred is up to an hour late."""
         gap_ms = DAY_MS / (per_day * self.users)
         for begin in range(0, count, batch):
@@ -93,9 +90,9 @@ class Stream:
         ranks = self.users * self._chance.random(size) ** (1 / (1 - EXPONENT))
         return ranks.astype(np.int64)
 
-    def _written(self, slots: Integers, times: Integers, kind: int | None = None) -> list[bytes]:
+    def _written(self, slots: Integers, times: Integers, weights: Reals = _WEIGHTS) -> list[bytes]:
         size = len(slots)
-        kinds = self._chance.choice(len(_KINDS), size, p=_WEIGHTS) if kind is None else np.full(size, kind)
+        kinds = self._chance.choice(len(_KINDS), size, p=weights)
         products = self._chance.integers(0, PRODUCTS, size)
         first = self._messages
         self._messages += size

@@ -79,7 +79,7 @@ _FEATURES: Final = (
 
 
 def definitions(segments: int = 24) -> Data:
-    """Return definitions with so many segments (a group of tiers and the clusters count as one each) and two campaigns."""
+    """Return definitions of so many segments (tiers together and clusters together count as one), two campaigns."""
     return {
         "version": 1,
         "timezone": "Europe/Berlin",
@@ -100,9 +100,14 @@ def definitions(segments: int = 24) -> Data:
 
 
 def _segments(count: int) -> list[Data]:
-    plain = [{"id": name, "enter": enter} | ({"exit": leave} if leave else {}) for name, enter, leave in _FIRST]
-    tiers = [
-        {"id": group, "tiers": [{"id": name, "enter": enter} for name, enter in zip(("high", "mid", "low"), enters, strict=True)]}
+    plain: list[Data] = [
+        {"id": name, "enter": enter} | ({"exit": leave} if leave else {}) for name, enter, leave in _FIRST
+    ]
+    tiers: list[Data] = [
+        {
+            "id": group,
+            "tiers": [{"id": name, "enter": enter} for name, enter in zip(("high", "mid", "low"), enters, strict=True)],
+        }
         for group, enters in _TIERS.items()
     ]
     whole = [plain[0], *tiers, {"id": "behaviour", "clusters": True}, *plain[1:]]
@@ -114,14 +119,20 @@ def _more() -> list[Data]:
     seconds = ("time_since_view < 30d", "spend_365d < 5000", "sessions_total >= 2", "cart_items == 0", "age > 1d")
     return [
         {"id": f"more_{name}_{window}_{least}", "enter": f"{name}_{window} >= {least} and {second}"}
-        for second, (least, window, name) in zip(seconds * 48, product((1, 3, 6, 10, 20), _WINDOWS, _COUNTS), strict=True)
+        for second, (least, window, name) in zip(
+            seconds * 48, product((1, 3, 6, 10, 20), _WINDOWS, _COUNTS), strict=True
+        )
     ]
 
 
 def changed(segments: int = 24, *, added: str = "") -> Data:
     """Return the next version: other thresholds, and a segment more if `added` is its condition."""
     data = definitions(segments)
-    text = json.dumps(data["segments"]).replace("spend_365d >= 200", "spend_365d >= 120").replace("views_1h >= 10", "views_1h >= 8")
+    text = (
+        json.dumps(data["segments"])
+        .replace("spend_365d >= 200", "spend_365d >= 120")
+        .replace("views_1h >= 10", "views_1h >= 8")
+    )
     data |= {"version": 2, "segments": json.loads(text)}
     if added:
         data["segments"].append({"id": "added", "enter": added})

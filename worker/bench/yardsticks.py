@@ -2,7 +2,8 @@
 
 The twin (only in a checkout: it lives among the tests) does all the engine does, an event at a time in plain Python.
 pandas recomputes what the same segments read, for all users at once, from the whole log as columns: no
-transitions, no campaigns, no instants in between; a segment is as old as the last recomputation. It is spared the decoding.
+transitions, no campaigns, no instants in between, and a segment is as old as the last recomputation. It is spared the
+decoding.
 """
 
 import importlib
@@ -32,8 +33,8 @@ SEGMENTS = 24
 def measure(users: int, twin_events: int, pandas_events: int) -> Data:
     """Return `twin` and `pandas`: µs of CPU per event, the engine's on the same log, and their ratio; or why not.
 
-    Of pandas that is one recomputation, its cost shared by all events of the log. To be as fresh as the engine it would have
-    to be made after each of them: `ratio_if_as_fresh`.
+    Of pandas that is one recomputation, its cost shared by all events of the log. To be as fresh as the engine it would
+    have to be made after each of them: `ratio_if_as_fresh`.
     """
     twin = _beside(_twin, users, twin_events, "not measured: the twin lives among the tests, run this from a checkout")
     pandas = _beside(_pandas, users, pandas_events, "not measured: pandas isn't installed, it is in the extra `dev`")
@@ -104,5 +105,9 @@ def _columns(payloads: list[bytes]) -> tuple[Data, Data]:
                "amount": records[:, AMOUNT] / 100, "activity": records[:, FLAGS] & 1}  # fmt: skip
     of_event = np.repeat(np.arange(len(records)), np.diff(batch.lines_end, prepend=0))
     lines = {name: column[of_event] for name, column in columns.items()}
-    lines |= {"category": batch.lines[:, CATEGORY], "quantity": batch.lines[:, QUANTITY], "value": batch.lines[:, VALUE] / 100}
+    lines |= {
+        "category": batch.lines[:, CATEGORY],
+        "quantity": batch.lines[:, QUANTITY],
+        "value": batch.lines[:, VALUE] / 100,
+    }
     return columns, lines

@@ -68,7 +68,7 @@ class CampaignTables:
     def _columns(self, campaign: str) -> Row:
         column = self.lowering.column
         return {
-            "pending": column(f"pending:{campaign}", "wide", 5, FOREVER),
+            "pending": column(f"pending:{campaign}", "wide", 4, FOREVER),
             "last": column(f"last:{campaign}", "wide", 4, NEVER),
             "last_variant": column(f"last_variant:{campaign}", "narrow", 1, -1),
         }

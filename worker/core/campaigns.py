@@ -17,8 +17,8 @@ __all__ = ["convert", "decide_campaigns"]
 FIRED, SUPPRESSED, DEFERRED, CANCELLED, HELD_OUT, SHADOWED = range(6)
 (NOTHING, PAUSED, EXITED_BEFORE, STALE, CONSENT, COOLDOWN, DELAY, QUIET_HOURS, HOLDOUT, RATE_LIMIT, CAP) = range(11)
 LIVE, SHADOW, PAUSE = range(3)
-# Words of a pending trigger: when to look again, when it was due, and the transition it stems from.
-WHEN, DUE, OCCURRED, OFFSET, ORIGIN = range(5)
+# Words of a pending trigger: when it is due, and the transition it stems from.
+DUE, OCCURRED, OFFSET, ORIGIN = range(4)
 # Words of the latest fired or held-out decision.
 DECIDED, LAST_OCCURRED, LAST_OFFSET, LAST_ORIGIN = range(4)
 NO_VARIANT, WAS_HELD_OUT = -1, -2
@@ -45,10 +45,10 @@ def segment_of(origin: Integer) -> Integer:
 
 
 @compiled
-def _random(o: Outputs, user_hash: Integer, seed: Integer) -> float:
+def _random(user_hash: Integer, seed: Integer) -> float:
     """Return the user's random number in [0, 1) for a purpose: splitmix64 (Steele, Lea, Flood 2014) of both hashes."""
-    # One-element arrays, because numpy's scalars warn of the overflow that is meant here.
-    z = o.mixing
+    # A one-element array, because numpy's scalars warn of the overflow that is meant here.
+    z = np.empty(1, np.uint64)
     z[0] = user_hash ^ seed
     z += np.uint64(0x9E3779B97F4A7C15)
     z ^= z >> np.uint64(30)
@@ -110,20 +110,20 @@ def _count_hour(s: StateArrays, place: Integer, clock: Integer) -> None:
 
 
 @compiled
-def _held_out(p: Program, s: StateArrays, o: Outputs, slot: Integer, campaign: Row) -> bool:
+def _held_out(p: Program, s: StateArrays, slot: Integer, campaign: Row) -> bool:
     user = s.wide[slot, USER_HASH]
     share = p.settings[0]["holdout"]
-    if share > 0.0 and _random(o, user, p.settings[0]["holdout_seed"]) < share:
+    if share > 0.0 and _random(user, p.settings[0]["holdout_seed"]) < share:
         return True
-    return campaign["holdout"] > 0.0 and _random(o, user, campaign["holdout_seed"]) < campaign["holdout"]
+    return campaign["holdout"] > 0.0 and _random(user, campaign["holdout_seed"]) < campaign["holdout"]
 
 
 @compiled
-def _variant(p: Program, s: StateArrays, o: Outputs, slot: Integer, campaign: Row) -> Integer:
+def _variant(p: Program, s: StateArrays, slot: Integer, campaign: Row) -> Integer:
     """Return the text number of the user's variant, by cumulative shares; NO_VARIANT without variants."""
     if campaign["variants_first"] == campaign["variants_last"]:
         return np.int64(NO_VARIANT)
-    drawn = _random(o, s.wide[slot, USER_HASH], campaign["variant_seed"])
+    drawn = _random(s.wide[slot, USER_HASH], campaign["variant_seed"])
     for place in range(campaign["variants_first"], campaign["variants_last"]):
         if drawn < p.variants[place]["until"]:
             return np.int64(p.variants[place]["text"])
@@ -141,7 +141,7 @@ def _check(
     due: Integer,
     wall: Integer,
 ) -> tuple[Integer, Integer]:
-    """Make the checks before the holdout; return (check that refuses or NOTHING, when to look again)."""
+    """Make the checks before the holdout; return (check that refuses or NOTHING, when it is due instead)."""
     campaign = p.campaigns[place]
     if _paused(campaign, clock):
         return PAUSED, FOREVER
@@ -149,7 +149,7 @@ def _check(
         return STALE, FOREVER
     if campaign["consent"] >= 0 and s.narrow[slot, campaign["consent"]] != 1:
         return CONSENT, FOREVER
-    if _cooling(s, slot, clock, campaign) or s.wide[slot, campaign["pending"] + WHEN] != FOREVER:
+    if _cooling(s, slot, clock, campaign) or s.wide[slot, campaign["pending"] + DUE] != FOREVER:
         return COOLDOWN, FOREVER
     if clock < due:
         return DELAY, due
@@ -164,12 +164,10 @@ def _check(
 
 
 @compiled
-def _outcome(
-    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, place: Integer
-) -> tuple[Integer, Integer]:
+def _outcome(p: Program, s: StateArrays, slot: Integer, clock: Integer, place: Integer) -> tuple[Integer, Integer]:
     """Make the checks from the holdout on; return (outcome, check that refuses or NOTHING)."""
     campaign = p.campaigns[place]
-    if _held_out(p, s, o, slot, campaign):
+    if _held_out(p, s, slot, campaign):
         return HELD_OUT, HOLDOUT
     if _hour_full(s, place, campaign, clock):
         return SUPPRESSED, RATE_LIMIT
@@ -215,7 +213,8 @@ def _record(
     entry["clauses_first"] = first
     entry["clauses_last"] = last
     entry["trigger"] = o.counts[TRIGGERS]
-    o.triggers[o.counts[TRIGGERS]] = s.wide[slot]
+    for word in range(o.triggers.shape[1]):
+        o.triggers[o.counts[TRIGGERS], word] = s.wide[slot, word]
     o.counts[TRIGGERS] += 1
 
 
@@ -282,18 +281,18 @@ def _decide(
     if refusal != NOTHING:
         outcome = DEFERRED if again != FOREVER else SUPPRESSED
         if outcome == DEFERRED:
+            due = again
             pending = p.campaigns[place]["pending"]
-            s.wide[slot, pending + WHEN] = again
             s.wide[slot, pending + DUE] = due
             s.wide[slot, pending + OCCURRED] = occurred
             s.wide[slot, pending + OFFSET] = offset
             s.wide[slot, pending + ORIGIN] = origin
         _record(p, s, o, slot, clock, place, outcome, refusal, NO_VARIANT, due, occurred, offset, origin)
         return
-    outcome, refusal = _outcome(p, s, o, slot, clock, place)
+    outcome, refusal = _outcome(p, s, slot, clock, place)
     variant = np.int64(NO_VARIANT)
     if outcome == FIRED or outcome == SHADOWED:
-        variant = _variant(p, s, o, slot, p.campaigns[place])
+        variant = _variant(p, s, slot, p.campaigns[place])
     _record(p, s, o, slot, clock, place, outcome, refusal, variant, due, occurred, offset, origin)
     if outcome == FIRED:
         _count_hour(s, place, clock)
@@ -316,13 +315,12 @@ def _settle_pending(
     """Cancel the pending trigger if its segment was left in this evaluation, else decide it if it is due."""
     campaign = p.campaigns[place]
     pending = campaign["pending"]
-    when = s.wide[slot, pending + WHEN]
     due = s.wide[slot, pending + DUE]
     occurred = s.wide[slot, pending + OCCURRED]
     offset = s.wide[slot, pending + OFFSET]
     origin = s.wide[slot, pending + ORIGIN]
     if campaign["retired"] == 1:
-        s.wide[slot, pending + WHEN] = FOREVER
+        s.wide[slot, pending + DUE] = FOREVER
         _record(p, s, o, slot, clock, place, CANCELLED, NOTHING, NO_VARIANT, due, occurred, offset, origin)
         return
     if campaign["cancel"] == 1:
@@ -332,13 +330,13 @@ def _settle_pending(
                 transition["segment"] == segment_of(origin)
                 and transition["direction"] != (origin >> ORIGIN_DIRECTION) & 1
             ):
-                s.wide[slot, pending + WHEN] = FOREVER
+                s.wide[slot, pending + DUE] = FOREVER
                 _record(
                     p, s, o, slot, clock, place, CANCELLED, EXITED_BEFORE, NO_VARIANT, due, occurred, offset, origin
                 )
                 return
-    if when <= clock:
-        s.wide[slot, pending + WHEN] = FOREVER
+    if due <= clock:
+        s.wide[slot, pending + DUE] = FOREVER
         _decide(p, s, z, o, slot, clock, place, due, occurred, offset, origin, wall)
 
 
@@ -372,7 +370,7 @@ def decide_campaigns(
     for turn in range(len(p.turns)):
         place = p.turns[turn]
         campaign = p.campaigns[place]
-        if s.wide[slot, campaign["pending"] + WHEN] != FOREVER:
+        if s.wide[slot, campaign["pending"] + DUE] != FOREVER:
             _settle_pending(p, s, z, o, slot, clock, place, first, wall)
         if cause <= TIMER or campaign["backfill"] == 1:
             for entry in range(first, o.counts[TRANSITIONS]):
@@ -381,7 +379,7 @@ def decide_campaigns(
                     origin = origin_of(p.settings[0]["version"], transition["segment"], transition["direction"], cause)
                     due = clock + campaign["delay"]
                     _decide(p, s, z, o, slot, clock, place, due, clock, offset, origin, wall)
-        instant = min(instant, s.wide[slot, campaign["pending"] + WHEN])
+        instant = min(instant, s.wide[slot, campaign["pending"] + DUE])
     return instant
 
 

@@ -67,6 +67,8 @@ class Engine:
         self._text_bytes = bytearray()
         self._text_ends: list[int] = []
         self._known = (-1, -1)
+        self._handled: list[Any] = [None] * 4
+        self._handles: list[Any] = [None] * 4
 
     def resume(self, saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> None:
         """Become the engine that was saved (see `from_bytes`)."""
@@ -250,9 +252,8 @@ class Engine:
             self._grow_heap(heap_most)
         self._outputs.counts[HEAP] = 0
         self._outputs.counts[funnel.HORIZON] = horizon
-        return bool(
-            funnel.collect_due(handle(self.rows.arrays()), handle(self._outputs), self.rows.count, horizon, rows_max)
-        )
+        _, state, _, outputs = self._arguments()
+        return bool(funnel.collect_due(state, outputs, self.rows.count, horizon, rows_max))
 
     def _drain(self, until: int, wall_ms: int, effects: Effects) -> None:
         self.passed_ms = max(self.passed_ms, until)
@@ -265,12 +266,12 @@ class Engine:
         return wall_ms if self.clock == "wall" else NEVER
 
     def _arguments(self) -> tuple[Any, Any, Any, Any]:
-        return (
-            handle(self.version.program),
-            handle(self.rows.arrays()),
-            handle(self._surroundings()),
-            handle(self._outputs),
-        )
+        bundles: tuple[Any, ...] = (self.version.program, self.rows.arrays(), self._surroundings(), self._outputs)
+        for place, bundle in enumerate(bundles):
+            # Most calls find all four as they were; describing fifty arrays anew takes longer than a small batch.
+            if self._handled[place] is not bundle:
+                self._handled[place], self._handles[place] = bundle, handle(bundle)
+        return self._handles[0], self._handles[1], self._handles[2], self._handles[3]
 
     def _surroundings(self) -> Surroundings:
         known = (len(self.strings), len(self.zones.names))
@@ -408,7 +409,6 @@ def _outputs(version: Version) -> Outputs:
         features=np.zeros(max(1, len(version.program.inputs))),
         truths=np.zeros(256, np.int64),
         instants=np.zeros(256, np.int64),
-        mixing=np.zeros(1, np.uint64),
     )
 
 

@@ -1,87 +1,104 @@
 """Handles: how a bundle of arrays is passed around inside the pass.
 
-Compiled functions take a bundle as one pointer (numba's structref): handing some fifty arrays over by value, function
-by function, takes minutes to compile. Without the compiler a handle is the named tuple itself.
+Compiled functions take a bundle (a named tuple of arrays) as one pointer to a block of array descriptors, and borrow
+the arrays that they use. Handing some fifty arrays over by value, function by function, would take minutes to compile;
+numba's own structs count references, atomically, at every call, which took more than half of the time of the pass. The
+rule is C's: a handle is valid while its arrays are, which `Handle` sees to by holding them. Without the compiler it is
+the named tuple itself.
 """
 
 from typing import Any, NamedTuple
 
-from numba.core import config, types
-from numba.experimental import structref
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, config, types
+from numba.core.datamodel import models, register_default
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import NativeValue, infer_getattr, lower_getattr_generic, typeof_impl, unbox
 
-from worker.core.compiled import entry
-from worker.core.tables import Outputs, Program, StateArrays, Surroundings
+__all__ = ["Handle", "handle"]
 
-__all__ = ["handle"]
-
-
-@structref.register
-class ProgramType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
-    """The type of a `Program` behind a pointer."""
-
-
-@structref.register
-class StateType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
-    """The type of `StateArrays` behind a pointer."""
+Table = np.ndarray[Any, Any]
 
 
-@structref.register
-class SurroundingsType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
-    """The type of `Surroundings` behind a pointer."""
+class BorrowedArray(types.Array):
+    """The type of an array that someone else owns: numba's array, without reference counting."""
+
+    def __init__(self, array: Any) -> None:
+        super().__init__(
+            array.dtype, array.ndim, array.layout, readonly=not array.mutable, name=f"borrowed({array})",
+            aligned=array.aligned,
+        )  # fmt: skip
 
 
-@structref.register
-class OutputsType(types.StructRef):  # type: ignore[misc, name-defined]  # numba has no types for it
-    """The type of `Outputs` behind a pointer."""
+@register_default(BorrowedArray)
+class BorrowedArrayModel(models.ArrayModel):  # type: ignore[misc]
+    """An array's memory layout, of which nothing is counted."""
+
+    def traverse(self, builder: Any) -> list[Any]:
+        """Show no parts, so that none is counted."""
+        del builder
+        return []
 
 
-class ProgramHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
-    """A `Program`, to be passed to compiled functions."""
+class BundleType(types.Type):
+    """The type of a pointer to array descriptors; `fields` are (name, type of the array, bytes from the start)."""
+
+    def __init__(self, bundle: str, fields: tuple[tuple[str, BorrowedArray, int], ...]) -> None:
+        self.fields = {name: (array, offset) for name, array, offset in fields}
+        super().__init__(name=f"{bundle}({', '.join(f'{name}: {array}' for name, array, _ in fields)})")
 
 
-class StateHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
-    """`StateArrays`, to be passed to compiled functions."""
+register_default(BundleType)(models.OpaqueModel)
 
 
-class SurroundingsHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
-    """`Surroundings`, to be passed to compiled functions."""
+@infer_getattr
+class _BundleAttributes(AttributeTemplate):  # type: ignore[misc]  # numba has no type for it
+    key = BundleType
+
+    def generic_resolve(self, bundle: BundleType, name: str) -> BorrowedArray | None:
+        return bundle.fields[name][0] if name in bundle.fields else None
 
 
-class OutputsHandle(structref.StructRefProxy):  # type: ignore[misc]  # nor for this
-    """`Outputs`, to be passed to compiled functions."""
+@lower_getattr_generic(BundleType)  # type: ignore[untyped-decorator]  # numba's
+def _load_array(context: Any, builder: Any, bundle: BundleType, pointer: Any, name: str) -> Any:
+    """Read an array's descriptor from the block."""
+    array, offset = bundle.fields[name]
+    place = cgutils.pointer_add(builder, pointer, ir.Constant(ir.IntType(64), offset))
+    return builder.load(builder.bitcast(place, context.get_value_type(array).as_pointer()))
 
 
-structref.define_proxy(ProgramHandle, ProgramType, list(Program._fields))
-structref.define_proxy(StateHandle, StateType, list(StateArrays._fields))
-structref.define_proxy(SurroundingsHandle, SurroundingsType, list(Surroundings._fields))
-structref.define_proxy(OutputsHandle, OutputsType, list(Outputs._fields))
+class Handle:
+    """A bundle's descriptors in memory: per array what numba's own array struct holds, owner fields null."""
+
+    def __init__(self, bundle: NamedTuple) -> None:
+        words: list[int] = []
+        fields = []
+        for name, array in zip(bundle._fields, bundle, strict=True):
+            fields.append((name, BorrowedArray(numba.typeof(array)), 8 * len(words)))
+            words += [0, 0, array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
+        self._bundle = bundle
+        self._block = np.array(words, np.int64)
+        self.address = self._block.ctypes.data
+        self.type = BundleType(type(bundle).__name__, tuple(fields))
 
 
-@entry
-def _program(bundle: Any) -> Any:
-    return ProgramHandle(*bundle)
+@typeof_impl.register(Handle)  # type: ignore[untyped-decorator]
+def _type_of_handle(value: Handle, context: object) -> BundleType:
+    del context
+    return value.type
 
 
-@entry
-def _state(bundle: Any) -> Any:
-    return StateHandle(*bundle)
-
-
-@entry
-def _surroundings(bundle: Any) -> Any:
-    return SurroundingsHandle(*bundle)
-
-
-@entry
-def _outputs(bundle: Any) -> Any:
-    return OutputsHandle(*bundle)
-
-
-_MAKERS: dict[type, Any] = {
-    Program: _program, StateArrays: _state, Surroundings: _surroundings, Outputs: _outputs,
-}  # fmt: skip
+@unbox(BundleType)  # type: ignore[untyped-decorator]
+def _unbox_handle(bundle: BundleType, value: Any, context: Any) -> Any:
+    del bundle
+    address = context.pyapi.object_getattr_string(value, "address")
+    pointer = context.pyapi.long_as_voidptr(address)
+    context.pyapi.decref(address)
+    return NativeValue(pointer, is_error=cgutils.is_not_null(context.builder, context.pyapi.err_occurred()))
 
 
 def handle(bundle: NamedTuple) -> Any:
-    """Return what compiled functions take for a bundle; valid while the bundle's arrays are."""
-    return bundle if config.DISABLE_JIT else _MAKERS[type(bundle)](bundle)
+    """Return what compiled functions take for a bundle; the arrays stay where they are."""
+    return bundle if config.DISABLE_JIT else Handle(bundle)

@@ -73,7 +73,7 @@ class Version:
     @property
     def definition(self) -> str:
         """The name of the definitions in outputs."""
-        return f"{self.checked.definitions.version}/{self.checked.hash[:12]}"
+        return f"{self.checked.definitions.version}/{self.checked.hash}"
 
 
 def build(
@@ -265,7 +265,12 @@ class _Builder:
             self.column(f"count:{number}:total", "narrow")
         for kind in ("order", "refund"):
             self.column(f"amount:{KINDS.index(kind)}:total", "wide")
-        for name, view in (("cart_items", "real"), ("cart_value", "wide"), ("rating_sum", "real"), ("ratings", "narrow")):
+        for name, view in (
+            ("cart_items", "real"),
+            ("cart_value", "wide"),
+            ("rating_sum", "real"),
+            ("ratings", "narrow"),
+        ):
             self.settings[name] = self.column(name, view)
         self.settings["interest_weights"] = self.column("interest_weights", "real", INTERESTS)
         self.settings["interest_ids"] = self.column("interest_ids", "narrow", INTERESTS, -1)

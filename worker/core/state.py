@@ -33,6 +33,8 @@ class Rows:
         self.due: Integers = np.empty(0, np.int64)
         self.block_due: Integers = np.empty(0, np.int64)
         self.hours: Integers = empty_hours(campaigns)
+        self._arrays: StateArrays | None = None
+        self._held: tuple[Integers, ...] = ()
 
     def _blank_row(self, version: int) -> Integers:
         row = self.layout.blank()
@@ -64,10 +66,13 @@ class Rows:
         self.rows, self.due, self.block_due = rows, due, block_due
 
     def arrays(self) -> StateArrays:
-        """Return the arrays of the pass; valid until users are added."""
-        return StateArrays(
-            self.rows, self.rows.view(np.float64), self.rows.view(np.int32), self.due, self.block_due, self.hours
-        )
+        """Return the arrays of the pass; the same object until one of them is replaced."""
+        held = (self.rows, self.due, self.block_due, self.hours)
+        if self._arrays is None or any(a is not b for a, b in zip(held, self._held, strict=True)):
+            self._held = held
+            real, narrow = self.rows.view(np.float64), self.rows.view(np.int32)
+            self._arrays = StateArrays(self.rows, real, narrow, self.due, self.block_due, self.hours)
+        return self._arrays
 
     def change_layout(self, layout: Layout, version: int) -> None:
         """Begin a version: every row waits, to be carried over and evaluated when it is touched or its turn comes."""

@@ -158,4 +158,3 @@ class Outputs(NamedTuple):
     features: Table  # float64: the model's inputs
     truths: Table  # int64[128]
     instants: Table  # int64[128]
-    mixing: Table  # uint64[1]

@@ -1,0 +1,186 @@
+"""Engines for the tests of the core: told by hand (`Story`), or driven over a random log (`Scenario`).
+
+A scenario is a function of its seed alone, so a failure names all that is needed to see it again. Times in stories are
+offsets in ms from Monday 2026-03-02T00:00Z, where all hops begin but those of weeks and months.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from schemas.models import Snapshot
+from tests.support import random_definitions, streams
+from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of, cuts
+from worker.core.effects import Effects
+from worker.core.engine import Engine
+
+__all__ = [
+    "ALL", "CART", "DAY", "HOUR", "MINUTE", "SECOND", "START_MS", "WALL_MS", "Log", "Scenario", "Story", "at",
+    "by_user", "message", "reminder", "tidied",
+]  # fmt: skip
+
+START_MS = 1_772_409_600_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+ALL = 1_000_000
+CART = {"id": "cart", "enter": "cart_items > 0 and time_since_cart_add >= 30m"}
+
+
+def at(text: str) -> int:
+    """The offset of a time in an output."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000) - START_MS
+
+
+def reminder(**options: Any) -> dict[str, Any]:
+    """A campaign on entering the cart segment of these tests."""
+    return {"id": "reminder", "trigger": {"entered": "cart"}, **options}
+
+
+def message(moment: int, name: str, user: str = "u", **properties: Any) -> bytes:
+    """A record's payload; `messageId` and `zone` go where they belong, `identify` takes traits."""
+    record: dict[str, Any] = {"type": "track", "userId": user, "timestamp": START_MS + moment}
+    record["messageId"] = properties.pop("messageId", None)
+    record["context"] = {"timezone": properties.pop("zone", None)}
+    record |= (
+        {"type": "identify", "traits": properties} if name == "identify" else {"event": name, "properties": properties}
+    )
+    return json.dumps(record).encode()
+
+
+class Story:
+    """An engine told record by record; everything it gives is gathered, and conserved."""
+
+    def __init__(self, *segments: dict[str, Any], model: dict[str, Any] | None = None, **rest: Any) -> None:
+        options = {key: rest.pop(key) for key in ("clock", "grace_ms", "partition", "partitions") if key in rest}
+        self.definitions = {"version": 7, "segments": list(segments), **rest}
+        self.model = Snapshot.model_validate(model) if model else None
+        self.engine = Engine(checked_of(self.definitions), MAPPING, model=self.model, **options)
+        self.transitions: list[dict[str, Any]] = []
+        self.decisions: list[dict[str, Any]] = []
+        self.triggers: list[dict[str, Any]] = []
+        self.conversions: list[dict[str, Any]] = []
+        self.dead: list[str] = []
+        self.read = self.applied = self.duplicates = 0
+
+    def take(self, effects: Effects) -> None:
+        """Gather what a step gave."""
+        for topic in ("transitions", "decisions", "triggers", "conversions"):
+            getattr(self, topic).extend(getattr(effects, topic))
+        self.dead += [letter["reason"] for letter in effects.dead_letters]
+        self.read, self.applied = self.read + effects.read, self.applied + effects.applied
+        self.duplicates += effects.duplicates
+        assert self.read == self.applied + self.duplicates + len(self.dead)
+
+    def tell(self, moment: int, name: str, user: str = "u", **properties: Any) -> None:
+        """The next record of a file: `Product Added`, or `identify` with traits."""
+        self.take(self.engine.step([message(moment, name, user, **properties)], self.read, wall_ms=WALL_MS))
+
+    def arrive(self, moment: int, name: str, arrival: int, wall: int | None = None, **properties: Any) -> None:
+        """The next record of a topic, with its arrival, while the wall shows `wall`."""
+        wall_ms = START_MS + (arrival if wall is None else wall)
+        payload = message(moment, name, **properties)
+        self.take(self.engine.step([payload], self.read, [b"u"], [START_MS + arrival], wall_ms=wall_ms))
+
+    def until(self, moment: int) -> None:
+        """Time passes for everyone."""
+        self.take(self.engine.tick(START_MS + moment, wall_ms=WALL_MS))
+
+    def publish(self, *segments: dict[str, Any], **rest: Any) -> None:
+        """The next version of the definitions takes effect; what isn't given is gone."""
+        self.definitions = {"version": self.definitions["version"] + 1, "segments": list(segments), **rest}
+        self.take(self.engine.publish(checked_of(self.definitions), wall_ms=WALL_MS))
+
+    def restart(self) -> None:
+        """Save the engine, and go on with one made from the bytes."""
+        self.engine = Engine.from_bytes(self.engine.to_bytes(), checked_of(self.definitions), MAPPING, self.model)
+
+    @property
+    def changes(self) -> list[tuple[str, int]]:
+        """`+segment` or `-segment`, and when."""
+        sign = {"entered": "+", "exited": "-"}
+        return [(sign[t["direction"]] + t["segment"], at(t["occurred_at"])) for t in self.transitions]
+
+    @property
+    def outcomes(self) -> list[tuple[str, str | None, int]]:
+        """Outcome, what refused, and when."""
+        return [(d["outcome"], d["blocked_by"], at(d["decided_at"])) for d in self.decisions]
+
+
+class Log(streams.Stream):
+    """A random log; an order that came without properties is repeated whole, for want of an order id."""
+
+    def again(self) -> tuple[dict[str, Any], str]:
+        """An earlier event, whole, or only one of its ids on a new event."""
+        try:
+            return super().again()
+        except KeyError:
+            return self.made[-1]
+
+
+def tidied(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Definitions without a campaign that ends before it starts, which the generator may make."""
+    copy: dict[str, Any] = json.loads(json.dumps(definitions))
+    for campaign in copy["campaigns"]:
+        if "starts" in campaign:
+            campaign.pop("ends", None)
+    return copy
+
+
+@dataclass
+class Scenario:
+    """A random log under random definitions, with versions at places in it; all of it from `seed`."""
+
+    seed: int
+    clock: str = "event"
+    events: int = 300
+    versions: int = 0
+    new_reads: bool = False
+    settings: streams.Settings = field(default_factory=streams.Settings)
+
+    def __post_init__(self) -> None:
+        rng = random.Random(self.seed)
+        count, campaigns = rng.randint(2, 9), rng.randint(1, 5)
+        definitions = random_definitions.definitions(rng, segments=count, campaigns=campaigns)
+        self.definitions = tidied(definitions)
+        self.model = random_definitions.snapshot(rng) if rng.random() < 0.7 else None
+        self.records = Log(rng, self.settings).make(self.events)
+        self.published: dict[int, tuple[dict[str, Any] | None, dict[str, Any] | None]] = {}
+        for number, place in enumerate(sorted(rng.sample(range(1, self.events), self.versions))):
+            if rng.random() < 0.3:
+                self.published[place] = (None, random_definitions.snapshot(rng, number + 2))
+                continue
+            definitions = random_definitions.changed(rng, definitions, new_reads=self.new_reads)
+            self.published[place] = (tidied(definitions), None)
+
+    def pair(self) -> Pair:
+        """An engine and a twin at the beginning."""
+        return Pair(self.definitions, self.model, clock=self.clock)
+
+    def ends(self, size: int) -> list[int]:
+        """Where batches end: every `size` records (0: anywhere), and before every version."""
+        found = set(cuts(random.Random(self.seed), self.events, size)) | set(self.published)
+        return sorted(min(place, self.events) for place in found)
+
+    def drive(self, pair: Pair, size: int, restarts: float = 0.0) -> Pair:
+        """Give the pair the whole log in batches, restarting the engine between them with that probability."""
+        rng, place = random.Random(self.seed), 0
+        for end in self.ends(size):
+            if place in self.published:
+                pair.publish(*self.published[place])
+            if rng.random() < restarts:
+                pair.restart()
+            pair.step(self.records[place:end])
+            place = end
+        pair.tick(max(pair.twin.clock or 0, 0) + 40 * DAY)
+        return pair
+
+
+def by_user(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Records in their order, user by user, without the one field that is the wall clock's."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        told = {key: value for key, value in record.items() if key != "emitted_at"}
+        found.setdefault(record["user_id"], []).append(told)
+    return found
