@@ -5,7 +5,8 @@ from typing import Any
 _AT = "2026-11-22T10:45:00.250Z"
 _DECISION = "b1946ac92492d2347c6235b4d2611184"
 _TRANSITION = "5d41402abc4b2a76b9719d911017c592"
-_DEFINITION = "7/3fa95c1e07d2"
+_DEFINITION = "7/4c4ed1afbfdaa1e4c3bf7bbb82d730cecb7e384da91eea4f3cc093fd545524d6"
+_MODEL = "3/9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
 _SOURCE = {"topic": "shoal.events", "partition": 0, "offset": 12}
 
 _SEGMENT_CHANGE = {
@@ -20,7 +21,7 @@ _SEGMENT_CHANGE = {
     "origin": "live",
     "reason": [{"clause": 'percentile("spend_365d") >= 0.9', "value": 0.93}],
     "definition": _DEFINITION,
-    "model": "3/9b74c9897bac",
+    "model": _MODEL,
     "source": _SOURCE,
 }
 
@@ -106,7 +107,7 @@ _TRAINING_SAMPLE = {
     "label": 1,
     "features": {"spend_365d": 412.5, "orders_365d": 3, "average_rating": None},
     "probability": 0.318204,
-    "model": "3/9b74c9897bac",
+    "model": _MODEL,
     "exposed": ["cart_reminder"],
 }
 

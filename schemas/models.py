@@ -82,8 +82,8 @@ class Snapshot(_Part):
 
     @property
     def label(self) -> str:
-        """The name of this snapshot in outputs: `<version>/<first 12 hexadecimal digits of the hash>`."""
-        return f"{self.version}/{self.hash[:12]}"
+        """The name of this snapshot in outputs: `<version>/<hash>`."""
+        return f"{self.version}/{self.hash}"
 
     @property
     def content_hash(self) -> str:

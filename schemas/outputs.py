@@ -25,7 +25,7 @@ Timestamp = Annotated[
     ),
 ]
 RecordId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="The first 32 hexadecimal digits of a SHA-256.")]
-UserId = Annotated[str, Field(min_length=1, max_length=261, description="`userId`, or `anon:` and the `anonymousId`.")]
+UserId = Annotated[str, Field(min_length=1, max_length=256, description="`userId`, or `anon:` and the `anonymousId`.")]
 VersionLabel = Annotated[
     str, Field(pattern=r"^[0-9]+/[0-9a-f]{64}$", description="`<version>/<hash>`, the hash as in ids of transitions.")
 ]

@@ -1,0 +1,1 @@
+"""Shoal's worker: see README.md for the way in."""

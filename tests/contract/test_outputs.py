@@ -14,7 +14,7 @@ from schemas.outputs import BLOCKED_BY, TIMESTAMP_PATTERN, CampaignDecision, Seg
 NAMES = sorted(EXAMPLES)
 AT = "2026-11-22T10:15:00.250Z"
 ID = "0123456789abcdef0123456789abcdef"
-VERSION = "7/3fa9bc01de23"
+VERSION = "7/" + "3fa9bc01" * 8
 
 # The records of the contract's section 5, with what it abbreviates (…) written out.
 CONTRACT_RECORDS: dict[str, dict[str, Any]] = {

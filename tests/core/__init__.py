@@ -1,0 +1,1 @@
+"""Tests of the engine, its twin and the definitions."""

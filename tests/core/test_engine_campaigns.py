@@ -104,7 +104,7 @@ def test_quiet_hours_end_at_the_first_instant_outside(night: int, hours: tuple[s
     story.tell(night - 30 * MINUTE, "Product Added")
     story.until(night + DAY)
     assert story.outcomes == [("deferred", "quiet_hours", night), (*FIRED, night + ends)]
-    assert story.triggers[0]["due_at"] == iso(START_MS + night)
+    assert story.triggers[0]["due_at"] == iso(START_MS + night + ends)
 
 
 def test_a_quiet_hour_that_comes_twice_is_quiet_twice() -> None:

@@ -172,7 +172,7 @@ def test_a_model_samples_anew_at_its_point() -> None:
     story.take(story.engine.publish(model=snapshot, wall_ms=WALL_MS))
     assert story.changes == [("+s", 0)]
     (transition,) = story.transitions
-    assert (transition["cause"], transition["model"], transition["source"]) == ("model", "3/cccccccccccc", None)
+    assert (transition["cause"], transition["model"], transition["source"]) == ("model", "3/" + 64 * "c", None)
 
 
 def test_a_cluster_changes_only_if_the_new_centre_is_a_tenth_nearer() -> None:

@@ -1,0 +1,1 @@
+"""What the tests are held against: the naive twin, random streams and definitions."""

@@ -1,4 +1,4 @@
-"""Engine and twin side by side: the same log, cut into batches at will, must give the same records in the same order."""
+"""Engine and twin side by side: the same log, cut into batches at will, must give the same records in order."""
 
 import json
 import math

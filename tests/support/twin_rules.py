@@ -84,7 +84,7 @@ class Rules:
     def __init__(self, definitions: dict[str, Any], definition_hash: str, model: dict[str, Any] | None) -> None:
         self.data, self.hash, self.model = definitions, definition_hash, model
         self.label = f"{definitions['version']}/{definition_hash}"
-        self.model_label = f"{model['version']}/{model['hash'][:12]}" if model else None
+        self.model_label = f"{model['version']}/{model['hash']}" if model else None
         self.timezone: str = definitions.get("timezone", "UTC")
         self.currency: str = definitions.get("currency", "EUR")
         self.salt: str = str((definitions.get("holdout") or {}).get("salt", ""))

@@ -51,7 +51,6 @@ _KINDS: Final = (
 _WEIGHTS: Final = np.array([weight for _, weight, _ in _KINDS])
 _QUIET: Final = ("Order Refunded", "Email Sent", None)  # those that begin no session
 _ACTIVE: Final = np.array([0.0 if name in _QUIET else weight for name, weight, _ in _KINDS])
-_ACTIVE /= _ACTIVE.sum()
 
 
 class Stream:
@@ -92,7 +91,7 @@ class Stream:
 
     def _written(self, slots: Integers, times: Integers, weights: Reals = _WEIGHTS) -> list[bytes]:
         size = len(slots)
-        kinds = self._chance.choice(len(_KINDS), size, p=weights)
+        kinds = self._chance.choice(len(_KINDS), size, p=weights / weights.sum())
         products = self._chance.integers(0, PRODUCTS, size)
         first = self._messages
         self._messages += size

@@ -100,13 +100,11 @@ def restored_rows(saved: Saved, layout: Layout, version: int, campaigns: list[st
     old = Layout.from_list(saved.layout, saved.words)
     rows = Rows(old, version, 0)
     rows.rows = np.frombuffer(saved.rows, np.int64).reshape(len(saved.users), saved.words).copy()
-    rows.restore_due(np.frombuffer(saved.due, np.int64))
     rows.count = len(saved.users)
-    due = rows.due
     if layout.hash != old.hash:
         rows.change_layout(layout, version)
         rows.carry_over(np.arange(rows.count, dtype=np.int64))
-        rows.restore_due(due)
+    rows.restore_due(np.frombuffer(saved.due, np.int64))
     rows.hours = empty_hours(len(campaigns))
     for place, campaign in enumerate(campaigns):
         if campaign in saved.hours:

@@ -142,7 +142,7 @@ class Maker:
 
 
 def _holds(where: dict[str, Condition], line: Line) -> bool:
-    for name, condition in where.items():  # noqa: SIM110  a third faster than all(), on every line of a file
+    for name, condition in where.items():  # a third faster than all(), on every line of a file
         if not condition.holds(line[name]):
             return False
     return True
