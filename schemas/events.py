@@ -46,6 +46,7 @@ PAYLOAD_BYTES_MAX: Final = 65_536
 DEPTH_MAX: Final = 32
 TEXT_BYTES_MAX: Final = 256
 AMOUNT_MAX: Final = 1e9
+EXACT_MAX: Final = 2.0**53  # below it a double is exact; the most hundredths, and the most of a cart line's quantity
 FUTURE_MS_MAX: Final = 300_000
 AGE_MS_MAX: Final = 3_653 * 86_400_000
 LEAP_MS_MAX: Final = 400 * 86_400_000
@@ -124,7 +125,7 @@ class CartProduct(Product):
     @model_validator(mode="after")
     def _is_within_bounds(self, info: ValidationInfo) -> CartProduct:
         quantity = 1.0 if self.quantity is None else self.quantity
-        if abs(quantity) > AMOUNT_MAX or abs((self.price or 0.0) * quantity) > AMOUNT_MAX:
+        if abs(quantity) > EXACT_MAX or not abs((self.price or 0.0) * quantity * 100.0) <= EXACT_MAX:
             _repair(info, "bad_amount")
         return self
 
@@ -393,15 +394,20 @@ def _read_user(event: dict[str, Json]) -> str:
     if user is None and anonymous is None:
         _refuse("missing_user")
     bare: Json = anonymous if user is None else user
+    if not isinstance(bare, str) or not bare or (user is not None and bare.startswith("anon:")):
+        _refuse("bad_user")
+    name = f"anon:{bare}" if user is None else bare
     try:
-        size = len(bare.encode("utf-8")) if isinstance(bare, str) else 0
+        size = len(name.encode("utf-8"))
     except UnicodeEncodeError:
         raise _Refused("bad_user") from None
-    if not 1 <= size <= TEXT_BYTES_MAX or (user is not None and user.startswith("anon:")):
+    if size > TEXT_BYTES_MAX:
         _refuse("bad_user")
-    return f"anon:{bare}" if user is None else str(user)
+    return name
 
 
+_YEAR_1_MS: Final = 62_135_596_800_000  # before 1970
+_YEAR_10000_MS: Final = 253_402_300_800_000
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
 
 
@@ -412,6 +418,8 @@ def _read_time(event: dict[str, Json], terms: Terms, repairs: set[str]) -> int:
     if time_ms is None:
         _refuse("bad_timestamp")
     if terms.arrival_ms is None:
+        if not -_YEAR_1_MS <= time_ms < _YEAR_10000_MS:
+            _refuse("timestamp_out_of_range")
         if terms.clock_ms is not None and time_ms - terms.clock_ms > LEAP_MS_MAX:
             _refuse("timestamp_out_of_range")
     elif time_ms - terms.arrival_ms > FUTURE_MS_MAX:
@@ -426,8 +434,8 @@ def _milliseconds(written: Json) -> int | None:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     try:
         if isinstance(written, float):
-            moment = epoch + timedelta(milliseconds=math.floor(written))
-        elif isinstance(written, str) and (match := _TIME.fullmatch(written)):
+            return math.floor(min(max(written, -1e300), 1e300))
+        if isinstance(written, str) and (match := _TIME.fullmatch(written)):
             day, clock, fraction, sign, hours, minutes = match.groups()
             offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
             if offset >= timedelta(days=1) or int(minutes or 0) > 59:

@@ -106,10 +106,14 @@ def test_a_view_becomes_a_row_and_a_line() -> None:
         (event(userId=7), "bad_user"),
         (event(userId="anon:x"), "bad_user"),
         (event(userId="é" * 129), "bad_user"),
+        (event(userId=None, anonymousId="é" * 126), "bad_user"),
         (event(userId="\ud800"), "bad_user"),
         (event(name=""), "missing_event"),
         (event(event=5), "missing_event"),
         (event(timestamp="today"), "bad_timestamp"),
+        (event(timestamp="0000-01-01T00:00:00Z"), "bad_timestamp"),
+        (event(timestamp=10**400), "timestamp_out_of_range"),
+        (event(timestamp=-62_135_596_800_001), "timestamp_out_of_range"),
         (event(properties=[]), "bad_field"),
         (event(timestamp=None), "bad_timestamp"),
         (event(type="page", properties=1), "bad_field"),
@@ -180,8 +184,8 @@ def test_an_anonymous_user_is_never_taken_for_a_known_one() -> None:
         ("２026-11-22T12:00:00Z", None),
         ("2026-11-22T12:00:00.250Z ", None),
         (True, None),
-        (float("inf"), None),
-        (10**30, None),
+        (float("inf"), 253_402_300_800_000),
+        (-(10**400), -62_135_596_800_001),
         ([], None),
         ("", None),
     ],
@@ -205,11 +209,12 @@ def test_live_times_are_held_to_arrival() -> None:
     """Up to 5 minutes ahead is believed, more is repaired; 3,653 days back are the limit; no time means arrival."""
     offsets_ms = [300_000, 300_001, -3_653 * DAY_MS, -3_653 * DAY_MS - 1]
     payloads = [event(timestamp=NOON_MS + offset_ms) for offset_ms in offsets_ms]
-    batch = read(*payloads, event(timestamp=None), into=decoder(live=True), arrivals_ms=[NOON_MS] * 5)
-    times_ms = [NOON_MS + 300_000, NOON_MS, NOON_MS - 3_653 * DAY_MS, NOON_MS]
+    payloads += [event(timestamp=None), event(timestamp=10**30), event(timestamp=-(10**30))]
+    batch = read(*payloads, into=decoder(live=True), arrivals_ms=[NOON_MS] * 7)
+    times_ms = [NOON_MS + 300_000, NOON_MS, NOON_MS - 3_653 * DAY_MS, NOON_MS, NOON_MS]
     assert batch.records[:, columns.TIME].tolist() == times_ms
-    assert batch.repaired == {"future_timestamp": 1}
-    assert [letter.reason for letter in batch.dead_letters] == ["timestamp_out_of_range"]
+    assert batch.repaired == {"future_timestamp": 2}
+    assert [letter.reason for letter in batch.dead_letters] == ["timestamp_out_of_range"] * 2
 
 
 @pytest.mark.parametrize(
@@ -249,11 +254,12 @@ def test_cart_lines_carry_quantity_and_value() -> None:
     listed = event(
         "Product Removed", {"products": [{"price": 1e9, "quantity": 2e9}, {}], "category": "hats", "price": "no"}
     )
-    batch = read(own, listed, event("Product Added"))
-    assert batch.lines[:, 2:].tolist() == [[2, 3_998], [0, 0], [1, 0], [0, 0], [1, 0]]
-    assert batch.lines_end.tolist() == [1, 4, 5]
+    beyond = event("Product Added", {"quantity": 1e16})
+    batch = read(own, listed, event("Product Added"), beyond)
+    assert batch.lines[:, 2:].tolist() == [[2, 3_998], [2e9, 0], [1, 0], [0, 0], [1, 0], [0, 0]]
+    assert batch.lines_end.tolist() == [1, 4, 5, 6]
     assert batch.lines[3].tolist() == [-1, 1, 0, 0], "the event's own category, as no product has one"
-    assert batch.repaired == {"bad_amount": 1}
+    assert batch.repaired == {"bad_amount": 2}
 
 
 def test_identify_gives_traits_zone_and_consents() -> None:

@@ -298,7 +298,7 @@ class Stream:
             )
             properties.update(change)
         elif event.get("event") in CARTS and properties is not None and "products" not in properties:
-            properties.update(rng.choice(({"price": 1e9, "quantity": 2}, {"quantity": 2e9, "price": 0})))
+            properties.update(rng.choice(({"price": 1e9, "quantity": 1e6}, {"quantity": 2e16, "price": 0})))
         elif event.get("event") in SEEN and properties is not None and "products" not in properties:
             properties["category"] = "é" * 200
         else:

@@ -154,16 +154,10 @@ def read_time(value: object) -> int:
     """Epoch milliseconds of a `timestamp`; refused as `bad_timestamp`."""
     if is_number(value):
         number = value if isinstance(value, int) else float(value)  # type: ignore[arg-type]
-        if not isinstance(number, int) and not math.isfinite(number):
-            refuse("bad_timestamp")
-        milliseconds = math.floor(number)
-    elif isinstance(value, str):
-        milliseconds = rfc3339(value)
-    else:
-        refuse("bad_timestamp")
-    if not FIRST_MS <= milliseconds <= LAST_MS:
-        refuse("bad_timestamp")
-    return milliseconds
+        return math.floor(min(max(number, -1e300), 1e300))
+    if isinstance(value, str) and FIRST_MS <= (milliseconds := rfc3339(value)) <= LAST_MS:
+        return milliseconds
+    refuse("bad_timestamp")
 
 
 def rfc3339(text: str) -> int:
@@ -265,7 +259,7 @@ class Reader:
             encoded = bare.encode("utf-8")
         except UnicodeEncodeError:
             refuse("bad_user")
-        if not 1 <= len(encoded) <= 256:
+        if not encoded or len(prefix.encode() + encoded) > 256:
             refuse("bad_user")
         if key is not None and key != encoded:
             refuse("key_mismatch")
@@ -284,7 +278,7 @@ class Reader:
             event.time = arrival_ms
         if self.event_clock or arrival_ms is None:
             event.arrival = event.time
-            if clock is not None and event.time > clock + 400 * DAY_MS:
+            if not FIRST_MS <= event.time <= LAST_MS or (clock is not None and event.time > clock + 400 * DAY_MS):
                 refuse("timestamp_out_of_range")
             return
         event.arrival = arrival_ms
@@ -415,12 +409,12 @@ class Body:
             return Line(name, category)
         price, quantity = self.number(product.get("price")) or 0.0, self.number(product.get("quantity"))
         quantity = 1.0 if quantity is None else quantity
-        if abs(price * quantity) > 1e9:
+        if abs(price * quantity * 100) > 2**53:
             self.event.repaired.add("bad_amount")
             value = 0
         else:
             value = round(price * quantity * 100)
-        if abs(quantity) > 1e9:
+        if abs(quantity) > 2**53:
             self.event.repaired.add("bad_amount")
             quantity = 0.0
         return Line(name, category, quantity, value)

@@ -36,7 +36,7 @@ from worker.core.fields import (
 from worker.core.interning import Strings, Users
 from worker.core.json_text import Context, Event, depth, parse, parse_event, parse_slowly, without_surrogates
 from worker.core.mapping import Mapping, Rule
-from worker.core.timestamps import FRACTIONS, MOMENTS, time_ms
+from worker.core.timestamps import FRACTIONS, MOMENTS, TIME_MS_MAX, TIME_MS_MIN, time_ms
 from worker.core.zones import Zones
 
 __all__ = [
@@ -260,8 +260,10 @@ class Decoder:
                     time = MOMENTS[text[:19]] + FRACTIONS[text[19:]]  # the usual form, met before
                 except (KeyError, TypeError):
                     time = time_ms(text) if text is not None and text != "" else _second_time(event, arrival)
-                if time is None:
-                    refuse("bad_timestamp")
+                    if time is None:
+                        refuse("bad_timestamp")
+                    if arrival is None and not TIME_MS_MIN <= time <= TIME_MS_MAX:
+                        refuse("timestamp_out_of_range")
                 if arrival is None:
                     if clock is not None and time > clock + LEAP_MS_MAX:
                         refuse("timestamp_out_of_range")
@@ -442,15 +444,16 @@ def _checked_user(event: Event) -> str:
         user, prefix = event.anonymousId, "anon:"
         if user is None:
             refuse("missing_user")
-    if type(user) is not str or not user or len(user) > TEXT_BYTES_MAX or (not prefix and user.startswith("anon:")):
+    if type(user) is not str or not user or (not prefix and user.startswith("anon:")):
         refuse("bad_user")
+    user = prefix + user
     try:
         size = len(user.encode())
     except UnicodeEncodeError:  # a lone surrogate
         raise Refused("bad_user") from None
     if size > TEXT_BYTES_MAX:
         refuse("bad_user")
-    return prefix + user
+    return user
 
 
 def _second_time(event: Event, arrival_ms: int | None) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 from xxhash import xxh3_64_intdigest
 
 from schemas.definitions import Definitions, channels
-from schemas.events import IDENTIFY, KIND_NUMBERS, TEXT_BYTES_MAX
+from schemas.events import AMOUNT_MAX, EXACT_MAX, IDENTIFY, KIND_NUMBERS, TEXT_BYTES_MAX
 from worker.core.interning import Strings
 
 __all__ = [
@@ -25,8 +25,6 @@ __all__ = [
 
 TRAIT_NUMBER, TRAIT_TEXT, TRAIT_NONE, CONSENT, PROFILING, RATING = range(6)
 
-AMOUNT_MAX: Final = 1e9  # currency units; also the most of a cart line's quantity and value
-HUNDREDTHS_MAX: Final = 2.0**53
 SHORT: Final = TEXT_BYTES_MAX // 4  # a text of so many characters needs no counting of bytes
 NOTHING: Final = (0, 0)
 
@@ -143,14 +141,14 @@ class FieldReader:
     def _cart_row(self, source: Properties) -> Row:
         product, category = self._text(source.get("product_id")), self._text(source.get("category"))
         price, quantity = self._number(source.get("price"), 0.0), self._number(source.get("quantity"), 1.0)
-        value = price * quantity
-        if not -AMOUNT_MAX <= value <= AMOUNT_MAX:
+        value = price * quantity * 100.0
+        if not -EXACT_MAX <= value <= EXACT_MAX:
             self.reasons.append("bad_amount")
             value = 0.0
-        if not -AMOUNT_MAX <= quantity <= AMOUNT_MAX:
+        if not -EXACT_MAX <= quantity <= EXACT_MAX:
             self.reasons.append("bad_amount")
             quantity = 0.0
-        return product, category, quantity, value * 100.0
+        return product, category, quantity, value
 
     def _review(self, properties: Properties) -> tuple[int, int]:
         rating = properties.get("rating")
@@ -275,7 +273,7 @@ class FieldReader:
                     return 0
             rate = rates[name]
         hundredths = value * 100.0 if rate is None else value * rate * 100.0
-        if not hundredths <= HUNDREDTHS_MAX:  # a rate beyond all bounds
+        if not hundredths <= EXACT_MAX:  # a rate beyond all bounds
             self.reasons.append("bad_amount")
             return 0
         return round(hundredths)

@@ -31,16 +31,17 @@ FRACTIONS: Final = {f".{ms:03}Z": ms for ms in range(1_000)}
 
 
 def time_ms(value: object) -> int | None:
-    """Return the milliseconds since 1970 of a JSON value, or None if it isn't a time of the years 1 to 9999."""
+    """Return the milliseconds since 1970 of a JSON value, or None if it isn't a time.
+
+    A number beyond the years 1 to 9999 gives the millisecond before or after them, which is out of range for any clock.
+    """
     if type(value) is str:
         try:
             return MOMENTS[value[:19]] + FRACTIONS[value[19:]]
         except KeyError:
             return _from_text(value)
-    if type(value) is int:
-        return value if TIME_MS_MIN <= value <= TIME_MS_MAX else None
-    if type(value) is float and TIME_MS_MIN <= value < TIME_MS_MAX + 1:
-        return floor(value)
+    if type(value) is int or type(value) is float:
+        return floor(min(max(value, TIME_MS_MIN - 1), TIME_MS_MAX + 1))
     return None
 
 
