@@ -94,6 +94,34 @@ def test_definitions_test_fails_with_what_was_expected(tmp_path: Path) -> None:
     assert "cart_items > 0 is false (0)" in told
 
 
+def test_mistakes_in_a_mapping_are_told_with_file_line_and_column(tmp_path: Path, events: Path) -> None:
+    """A line for each, of events and of columns alike, one that says what to do at the end, and status 2."""
+    mapping = tmp_path / "mine.yaml"
+    for text, expected in (
+        ("match: {event: x}\nkind: view\n", [f"{mapping}, line 1, column 1: put the rules under `rules:`"]),
+        (
+            "rules:\n- {match: {a: 1}, kind: veiw}\n- {math: {a: 1}, kind: view}\n",
+            [f"{mapping}, line 2, column 25, rules[0]: write 'view'", f"{mapping}, line 3, column 4, rules[1]: use a"],
+        ),
+        ("columns: {a: txt}\nuser: a\ntime: a\nevents: [{event: X}]\n", [f"{mapping}, line 1, column 14, columns: "]),
+    ):
+        mapping.write_text(text, encoding="utf-8")
+        done = shoal("replay", events, "--mapping", mapping, "--out", tmp_path / "out", status=2)
+        *told, last = done.stderr.splitlines()
+        assert [line[: len(start)] for line, start in zip(told, expected, strict=True)] == expected
+        assert last.startswith(f"{mapping} has {len(expected)} mistake")
+
+
+def test_the_names_of_vendors_are_mappings(tmp_path: Path, events: Path) -> None:
+    """`--mapping ga4` is what no mapping is: the shipped one reads all of them, and `explain` finds the same state."""
+    options = ["--definitions", str(write_definitions(tmp_path)), "--out", str(tmp_path / "out"), "--json"]
+    for mapping in ([], ["--mapping", "ga4"]):
+        summary = json.loads(shoal("replay", events, *mapping, *options).stdout)
+        assert summary["members"] == {"buyer": 2, "cart_abandoner": 2}
+    assert "orders_total > 0" in shoal("explain", "u-1", "--state", tmp_path / "out").stdout
+    assert "segment, ga4, braze" in shoal("definitions", "check", events, "--mapping", "nobody", status=2).stderr
+
+
 def test_simulate_writes_events_that_replay_reads(tmp_path: Path) -> None:
     """The same seed gives the same bytes, and all of it is read."""
     shop_file = tmp_path / "shop.jsonl"
@@ -106,15 +134,24 @@ def test_simulate_writes_events_that_replay_reads(tmp_path: Path) -> None:
 
 def test_wrong_usage_is_status_2_and_a_sentence(tmp_path: Path, events: Path) -> None:
     """Whatever is wrong with how a command is called is told in one line on stderr, and nothing on stdout."""
-    missing = tmp_path / "missing.jsonl"
+    missing, table = tmp_path / "missing.jsonl", tmp_path / "table.csv"
+    table.write_text("a,b\n1,2\n", encoding="utf-8")
     for arguments in (
         ["nonsense"],
         ["replay"],
         ["replay", events],
         ["replay", events, "--out", tmp_path, "--batch", "0"],
+        ["replay", events, "--out", tmp_path, "--batch", "-1"],
+        ["replay", events, "--out", tmp_path, "--batch", "many"],
         ["replay", events, "--out", tmp_path, "--until", "yesterday"],
+        ["replay", events, "--out", tmp_path, "--until", "9999-12-31T23:59:59-14:00"],
+        ["replay", events, "--out", tmp_path, "--definitions", missing],
+        ["replay", events, "--out", tmp_path, "--definitions", tmp_path],
         ["replay", events, "--out", tmp_path, "--mapping", "no_such"],
         ["replay", missing, "--out", tmp_path],
+        ["replay", tmp_path, "--out", tmp_path / "out"],
+        ["replay", table, "--out", tmp_path / "out"],
+        ["replay", table, "--out", tmp_path / "out", "--mapping", "online_retail"],
         ["replay", events, "--out", events],
         ["explain", "u-1", "--state", tmp_path],
         ["definitions"],
@@ -130,11 +167,13 @@ def test_wrong_usage_is_status_2_and_a_sentence(tmp_path: Path, events: Path) ->
 
 def test_a_damaged_file_is_status_1_and_a_sentence(tmp_path: Path) -> None:
     """The job was understood and failed: one line on stderr, no traceback."""
-    damaged = tmp_path / "events.jsonl.gz"
+    damaged, named = tmp_path / "events.jsonl.gz", tmp_path / "events.parquet"
     damaged.write_bytes(b"\x1f\x8b\x08\x00 this is no gzip")
-    done = shoal("replay", damaged, "--out", tmp_path / "out", status=1)
-    assert done.stderr.startswith(f"shoal: {damaged} is damaged")
-    assert done.stderr.count("\n") == 1
+    named.write_bytes(b"{}\n")
+    for file, said in ((damaged, "is damaged"), (named, "is named .parquet but is not Parquet")):
+        done = shoal("replay", file, "--out", tmp_path / "out", status=1)
+        assert done.stderr.startswith(f"shoal: {file} {said}")
+        assert done.stderr.count("\n") == 1
 
 
 def test_a_reader_who_has_seen_enough_is_no_accident() -> None:
@@ -152,3 +191,26 @@ def test_a_reader_who_has_seen_enough_is_no_accident() -> None:
         simulate.stdout.close()
         assert simulate.stderr.read() == b""
     assert simulate.wait(timeout=60) == 1
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_a_reader_who_wants_nothing_at_all_is_no_accident_either(
+    tmp_path: Path, events: Path, options: list[str]
+) -> None:
+    """`shoal replay ... | true`: the outputs are written, and stderr is silent."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    named = ["--definitions", str(write_definitions(tmp_path)), "--out", str(tmp_path / "out")]
+    command = [*SHOAL, "replay", str(events), *named]
+    with open(writing, "wb") as nobody:  # noqa: PTH123  a number, not a path
+        done = subprocess.run([*command, *options], stdout=nobody, stderr=subprocess.PIPE, env=INTERPRETED, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert (tmp_path / "out" / "state.shoal").is_file()
+
+
+@pytest.mark.parametrize("command", [[], ["replay"], ["explain"], ["simulate"], ["definitions", "check"]])
+def test_help_cuts_no_sentence_short(command: list[str]) -> None:
+    """What a command does, and what each option does, is there to its end."""
+    told = shoal(*command, "--help").stdout
+    assert told.startswith("Usage: shoal")
+    assert "..." not in told.replace("[ARGS]...", "").replace("{FILE…}...", "")

@@ -33,11 +33,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 definitions_app = typer.Typer(help="Check and test definitions files.")
-bench_app = typer.Typer(help="Measure.")
+bench_app = typer.Typer(help="Measure the engine.")
 app.add_typer(definitions_app, name="definitions")
 app.add_typer(bench_app, name="bench")
-app.command("simulate")(simulate)
+app.command("simulate", short_help="Write a simulated shop's events.")(simulate)
 
+MappingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="M",
+        help="What events or columns mean: segment, ga4, braze or snowplow (one mapping has them all, and is the "
+        "default), online_retail, or a file of your own.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DEMO_OUTPUT = Path("demo-output")
 
@@ -49,7 +57,7 @@ def shoal(context: typer.Context) -> None:
         _console().print(context.get_help(), markup=False, highlight=False)
 
 
-@app.command()
+@app.command(short_help="Show it all at work, on a simulated shop.")
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs.")] = DEMO_OUTPUT,
     as_json: JsonOption = False,
@@ -74,16 +82,14 @@ def demo(
     print(demo_view.what_next(out, _somebody(out), _called()))
 
 
-@app.command()
+@app.command(short_help="Run the engine over files of events.")
 def replay(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSONL, CSV or Parquet; .gz, .zst and .xz too.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the outputs and the state.")],
     definitions: Annotated[
         Path | None, typer.Option(metavar="F", help="Definitions file; default: the demo's.")
     ] = None,
-    mapping: Annotated[
-        str | None, typer.Option(metavar="M", help="Mapping of events or of columns: a file, or a shipped name.")
-    ] = None,
+    mapping: MappingOption = None,
     until: Annotated[
         str | None, typer.Option(metavar="T", help="Let time run on to T, RFC 3339; default: the largest event time.")
     ] = None,
@@ -109,7 +115,7 @@ def replay(
     console.print(f"Written into {out}. Why a user is where she is: shoal explain USER --state {out}", highlight=False)
 
 
-@app.command()
+@app.command(short_help="Say why a user is where she is.")
 def explain(
     user: Annotated[str, typer.Argument(metavar="USER", help="A user id, as in memberships.jsonl.")],
     state: Annotated[
@@ -127,12 +133,10 @@ def explain(
     _console().print(explanation.as_text(explained))
 
 
-@definitions_app.command("check")
+@definitions_app.command("check", short_help="Find all mistakes in a definitions file.")
 def definitions_check(
     file: Annotated[Path, typer.Argument(metavar="F", help="Definitions file.")],
-    mapping: Annotated[
-        str | None, typer.Option(metavar="M", help="Mapping file of events, if not the shipped one.")
-    ] = None,
+    mapping: MappingOption = None,
 ) -> None:
     """Validate a definitions file: all mistakes at once, each with its definition, line and column."""
     from worker.files import configuration
@@ -145,12 +149,10 @@ def definitions_check(
     _console().print(f"{file} is right: version {found.version}, {', '.join(counts)}.", highlight=False)
 
 
-@definitions_app.command("test")
+@definitions_app.command("test", short_help="Run the tests in a definitions file.")
 def definitions_test(
     file: Annotated[Path, typer.Argument(metavar="F", help="Definitions file.")],
-    mapping: Annotated[
-        str | None, typer.Option(metavar="M", help="Mapping file of events, if not the shipped one.")
-    ] = None,
+    mapping: MappingOption = None,
 ) -> None:
     """Run the `tests` of a definitions file: each with what was expected and, where it isn't so, why."""
     from worker.files import configuration, stories
@@ -167,7 +169,7 @@ def definitions_test(
         raise typer.Exit(1)
 
 
-@bench_app.command("core")
+@bench_app.command("core", short_help="Measure it on one core.")
 def bench_core(as_json: JsonOption = False) -> None:
     """Measure the engine on one core: CPU per event, bytes per user, re-evaluation, the storm. Under five minutes."""
     from worker.bench import core
@@ -221,10 +223,10 @@ def _instant_ms(text: str | None) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError) as error:
         raise WrongUsage(f"--until {text} is no time: write one like 2011-12-10T00:00:00Z.") from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def _somebody(out: Path) -> str | None:

@@ -212,22 +212,60 @@ def test_a_rule_without_a_name_matches_by_its_conditions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("rules: [", "not YAML"),
-        ("[]", "valid dictionary"),
-        ("rules: [{match: {event: x}, kind: veiw}]", "rules.0.kind"),
-        ("rules: [{match: {}, kind: view}]", "at least one path"),
-        ("rules: [{kind: view}]", "rules.0.match"),
-        ("rules: [{match: {event: x}, kind: view, felds: {}}]", "rules.0.felds"),
-        ("rules: [{match: {event: x}, kind: view, fields: {colour: c}}]", "rules.0.fields.colour"),
-        ("rules: [{match: {event: x}, kind: order, revokes_consent: true}]", "goes with the kind other"),
-    ],
+    "text", ["", "[]", "- {match: {event: x}, kind: view}", "match: {event: x}\nkind: view", "a: b"]
 )
-def test_a_mistake_in_the_file_is_named(text: str, message: str) -> None:
-    """The message has the place, or says what to do."""
-    with pytest.raises(MappingError, match=message):
+def test_rules_that_stand_alone_belong_under_rules(text: str) -> None:
+    """One sentence, whatever is there instead."""
+    with pytest.raises(MappingError, match=r"^line 1, column 1: put the rules under `rules:`[^\n]*$"):
         Mapping.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "near"),
+    [
+        ("rules: [", "line 1, column 9", "correct the YAML here", None),
+        ("ruls: []", "line 1, column 1, ruls", "use a known key instead of `ruls`", "rules"),
+        ("rules: {}", "line 1, column 1, rules", "write a list here", None),
+        ("rules: []\nrules: []", "line 2, column 1", "write `rules` once", None),
+        ("rules: [{match: {event: x}, kind: veiw}]", "line 1, column 35, rules[0]", "write 'view', 'search'", "view"),
+        ("rules: [{match: {}, kind: view}]", "line 1, column 10, rules[0]", "name at least one path here", None),
+        ("rules: [{match: {event: }, kind: view}]", "line 1, column 18, rules[0]", "give this key a value", None),
+        ("rules: [{match: {event: {}}, kind: view}]", "line 1, column 18, rules[0]", "write text, a number", None),
+        ("rules: [{match: {a: [{}]}, kind: view}]", "line 1, column 22, rules[0]", "write text, a number", None),
+        ("rules: [{kind: view}]", "line 1, column 9, rules[0]", "add `match`", None),
+        ("rules: [{match: {a: 1}, knd: view}]", "line 1, column 25, rules[0]", "use a known key instead", "kind"),
+        ("rules: [{match: {a: 1}, kind: view, felds: {}}]", "line 1, column 37, rules[0]", "use a known key", "fields"),
+        ("rules: [{match: {a: 1}, kind: order, fields: {totl: c}}]", "line 1, column 47, rules[0]",
+         "use a known name instead of `totl`: 'product_id', ", "total"),
+        ("rules: [{match: {a: 1}, kind: order, fields: {total: 5}}]", "line 1, column 54, rules[0]",
+         "write text here", None),
+        ("rules: [{match: {a: 1}, kind: order, product: {price: [a, 5]}}]", "line 1, column 59, rules[0]",
+         "write text here", None),
+        ("rules: [{match: {a: 1}, kind: order, revokes_consent: true}]", "line 1, column 55, rules[0]",
+         "write `kind: other`", None),
+        ("rules: []\nenvelopes: [{name: n, detct: [a], fields: {}}]", "line 2, column 23, n",
+         "use a known key instead of `detct`", "detect"),
+        ("rules: []\nenvelopes: [{name: n, detect: [a], fields: {usrId: a}}]", "line 2, column 45, n",
+         "use a known name instead of `usrId`", "userId"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_file_is_told_at_its_spot(text: str, place: str, message: str, near: str | None) -> None:
+    """One mistake is one sentence: line, column, the rule, what to do, and the nearest valid name if there is one."""
+    with pytest.raises(MappingError) as told:
+        Mapping.parse(text)
+    (mistake,) = told.value.mistakes
+    assert str(mistake).startswith(f"{place}: {message}")
+    assert mistake.nearest == near
+    assert "\n" not in str(told.value)
+
+
+def test_all_mistakes_come_at_once_in_the_order_of_the_file() -> None:
+    """A rule each."""
+    with pytest.raises(MappingError) as told:
+        Mapping.parse("rules:\n- {match: {a: 1}, kind: a}\n- {match: {}, kind: view}\n- {kind: order}\n")
+    assert [(mistake.line, mistake.definition) for mistake in told.value.mistakes] == [
+        (2, "rules[0]"), (3, "rules[1]"), (4, "rules[2]"),
+    ]  # fmt: skip
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

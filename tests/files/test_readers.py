@@ -87,6 +87,32 @@ def test_a_file_cut_short_is_told_in_a_sentence(tmp_path: Path, pack: Callable[[
         read(file)
 
 
+@pytest.mark.parametrize("name", ["e.jsonl.gz", "e.csv.GZ", "e.zst", "e.jsonl.xz", "e.parquet", "e.parquet.zst"])
+@pytest.mark.parametrize("content", [TEXT, b"", zstandard.ZstdCompressor().compress(TEXT)[1:]])
+def test_a_file_that_is_not_what_its_name_says_is_a_failed_job(tmp_path: Path, name: str, content: bytes) -> None:
+    """Told before anything is read: else every one of its lines would be a dead letter."""
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(JobFailed, match=rf"{name} is named \.[a-z]+ but is not [A-Za-z]+: "):
+        inspect(file)
+
+
+def test_parquet_that_is_damaged_or_packed_is_told_in_a_sentence(tmp_path: Path) -> None:
+    """Without its end, with text that isn't UTF-8, and inside gzip: each is one line that names the file."""
+    whole = tmp_path / "whole.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"userId": [f"user-{n}" for n in range(50)]}), whole, compression="none")
+    damaged = {
+        "half.parquet": whole.read_bytes()[:200],
+        "text.parquet": whole.read_bytes().replace(b"user-7", b"user-\xff"),
+        "whole.parquet.gz": gzip.compress(whole.read_bytes()),
+    }
+    for name, content in damaged.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(JobFailed, match=name) as told:
+            read(tmp_path / name)
+        assert "\n" not in str(told.value)
+
+
 def test_what_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     """A missing file, a folder and a zip archive are each refused before anything is read."""
     (tmp_path / "a.zip").write_bytes(b"PK\x03\x04....")
@@ -98,7 +124,7 @@ def test_what_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
 def test_formats_are_told_apart(tmp_path: Path) -> None:
     """CSV by its name under the packing's suffix, Parquet by its first bytes, the rest is JSON lines."""
     for name in ("a.csv", "a.CSV.gz", "a.tsv", "a.jsonl", "a.csv.json", "a"):
-        (tmp_path / name).write_bytes(b"x")
+        (tmp_path / name).write_bytes(gzip.compress(b"x") if name.endswith(".gz") else b"x")
     pyarrow.parquet.write_table(pyarrow.table({"userId": ["u"]}), tmp_path / "a.dat")
     found = {path.name: inspect(path).format for path in tmp_path.iterdir()}
     assert found == {

@@ -11,6 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from tests.files.support import RETAIL_HEADER
+from worker.core.mapping import SHIPPED
+from worker.core.mistakes import MappingError
 from worker.errors import WrongUsage
 from worker.files import columns
 from worker.files.source import Source
@@ -28,7 +30,7 @@ C536379,D,Discount,-1,2011-07-01 09:41:00,27.50,14527.0,United Kingdom
 
 def read(path: Path, mapping: str | None = None) -> tuple[dict[int, dict[str, Any]], Counter[str]]:
     """The events of a table by offset, and the lines left out by reason."""
-    source = Source([path], columns.load(columns.find(mapping)) if mapping else None)
+    source = Source([path], columns.load(columns.find(mapping).read_text(encoding="utf-8")) if mapping else None)
     found = {
         offset: json.loads(payload)
         for payloads, offsets in source.batches(10)
@@ -160,29 +162,79 @@ def test_parquet_columns_keep_their_types(tmp_path: Path) -> None:
     assert found[0]["properties"] == {"total": 9.5}
 
 
+RIGHT = """\
+columns: {a: text, at: {time: ["%d/%m/%Y"]}}
+user: a
+time: at
+encoding: latin-1
+leave_out: [{reason: none, where: {a: {absent: true}}}]
+group: {by: a}
+events: [{event: X, where: {a: {not: {equals: 5}}}, properties: {order_id: a, total: {value: 1}}}]
+"""
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("old", "new", "place", "near"),
     [
-        ("columns: {a: text}\nuser: b\ntime: a\nevents: [{event: X}]", "b not among `columns`"),
-        ("columns: {a: date}\nuser: a\ntime: a\nevents: [{event: X}]", r"columns\.a"),
-        ("columns: {a: text}\nuser: a\ntime: a\nevents: []", "events"),
-        ("columns: {a: text}\ntimezone: Mars/Base\nuser: a\ntime: a\nevents: [{event: X}]", "Mars/Base"),
-        ("columns: [", "can't be read as YAML"),
+        ("columns:", "colums:", "line 1, column 1, colums", "columns"),
+        ("{a: text,", "{a: texxt,", "line 1, column 14, columns", "text"),
+        ("{a: text,", "{a: 5,", "line 1, column 14, columns", None),
+        ("{time: [", "{tme: [", "line 1, column 25, columns", "time"),
+        ("%d/%m/%Y", "%d/%m/%Q", "line 1, column 32, columns", None),
+        ("user: a", "user: aat", "line 2, column 7, user", "at"),
+        ("time: at", "timezone: Europe/Berln\ntime: at", "line 3, column 11, timezone", "Europe/Berlin"),
+        ("latin-1", "latin-99", "line 4, column 11, encoding", None),
+        ("reason: none", "reason: 5", "line 5, column 22, leave_out[0]", None),
+        ("where: {a: {absent", "where: {aat: {absent", "line 5, column 36, leave_out[0]", "at"),
+        ("absent:", "absnt:", "line 5, column 40, leave_out[0]", "absent"),
+        ("by: a", "by: b", "line 6, column 13, group", None),
+        ("equals: 5", "equals: [5]", "line 7, column 39, events[0]", None),
+        ("order_id: a", "order_id: 5", "line 7, column 76, events[0]", None),
+        ("order_id: a", "order_id: {colum: a}", "line 7, column 77, events[0]", "column"),
+        ("order_id: a", "order_id: {column: aat}", "line 7, column 85, events[0]", "at"),
+        ("events: [", "events: [] #", "line 7, column 1, events", None),
+        ("{by: a}", "{by: a]", "line 6, column 14", None),
     ],
 )
-def test_a_mapping_with_mistakes_is_refused_with_their_places(tmp_path: Path, text: str, message: str) -> None:
-    """Whatever is wrong with a mapping of columns is said before any file is read."""
-    path = tmp_path / "mapping.yaml"
-    path.write_text(text)
-    with pytest.raises(WrongUsage, match=message):
-        columns.load(path)
+def test_a_mistake_in_a_mapping_of_columns_is_told_at_its_spot(
+    old: str, new: str, place: str, near: str | None
+) -> None:
+    """One mistake is one sentence with line, column and the nearest valid name, in words of ours."""
+    assert columns.load(RIGHT) is not None
+    with pytest.raises(MappingError) as told:
+        columns.load(RIGHT.replace(old, new, 1))
+    (mistake,) = told.value.mistakes
+    assert str(mistake).startswith(f"{place}: ")
+    assert mistake.nearest == near
+    assert "Input should" not in mistake.message
+
+
+def test_a_mapping_of_events_is_none_of_columns() -> None:
+    """Rules tell them apart, and so does a file that has neither."""
+    assert [columns.load(text) for text in ("rules: []", "match: {event: x}", "[]", "")] == [None] * 4
+
+
+def test_a_name_of_a_vendor_means_the_shipped_mapping_of_events() -> None:
+    """It reads the events of all four; a name nobody knows is told with those there are."""
+    assert {columns.find(name) for name in ("segment", "ga4", "braze", "snowplow")} == {SHIPPED}
+    with pytest.raises(WrongUsage) as told:
+        columns.find("snowplough")
+    for said in ("nearest: snowplow", "the path of a file", "segment", "ga4", "braze", "online_retail"):
+        assert said in str(told.value)
+    with pytest.raises(WrongUsage):
+        columns.find("x" * 300)
 
 
 def test_a_table_without_the_columns_is_refused(tmp_path: Path) -> None:
-    """The message names the missing columns and those that are there."""
+    """The message names the file, the missing columns with the nearest that is there, and those that are there."""
     path = tmp_path / "other.csv"
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(WrongUsage, match="no column CustomerID, InvoiceDate"):
+    path.write_text("Customer ID,b\n1,2\n")
+    with pytest.raises(WrongUsage) as told:
         read(path, "online_retail")
-    with pytest.raises(WrongUsage, match="no column userId"):
+    assert str(told.value).startswith(
+        f"{path} has no column CustomerID (nearest: Customer ID), InvoiceDate, InvoiceNo, Quantity, StockCode, "
+        "UnitPrice; it has Customer ID, b: "
+    )
+    path.write_text("user_id,b\n1,2\n")
+    with pytest.raises(WrongUsage, match=r"other\.csv has no column userId \(nearest: user_id\); it has user_id, b: "):
         read(path)

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 from schemas.definitions import Campaign, Definitions, Segment
 from worker.core.clauses import meaning
-from worker.core.document import Document, Path
+from worker.core.document import Document
 from worker.core.mistakes import DefinitionsError, Mistake
 from worker.core.references import References
 from worker.core.rules import Condition
-from worker.core.shape import judged
+from worker.core.shape import judged, owner
 
 __all__ = ["Checked", "DefinitionsError", "Hashed", "Mistake", "load"]
 
@@ -53,35 +53,15 @@ class Checked:
 def load(text: str, mapping: Hashed) -> Checked:
     """Return the definitions written in `text`, YAML 1.2; DefinitionsError carries every mistake there is."""
     document = Document(text)
-    definitions, complaints = judged(document)
+    definitions, complaints = judged(document, Definitions, "`version` and `segments`")
     references = References(document)
-    mistakes = [Mistake(*spot, _owner(place, document.data), message) for place, spot, message in document.mistakes]
+    mistakes = [Mistake(*spot, owner(place, document.data), message) for place, spot, message in document.mistakes]
     for place, spot, message, near in complaints + references.complaints:
-        mistakes.append(Mistake(*spot, _owner(place, document.data), message, near))
+        mistakes.append(Mistake(*spot, owner(place, document.data), message, near))
     if mistakes or definitions is None:
         raise DefinitionsError(mistakes)
     digest = hashlib.sha256(_canonical(definitions, references.enter, references.exit, mapping.hash)).hexdigest()
     return Checked(definitions, references.enter, references.exit, references.order, digest)
-
-
-def _owner(place: Path, data: Any) -> str:
-    """Return whose mistake it is: an id, a test's name, else the place itself, such as `caps[0]`."""
-    ids: list[str] = []
-    key = ""
-    for depth, step in enumerate(place[:4]):
-        data = data[step] if _has(data, step) else None
-        if isinstance(step, int) and (depth == 1 or place[depth - 1] == "tiers"):
-            own = (data.get("id") or data.get("name")) if isinstance(data, dict) else None
-            ids.append(own if isinstance(own, str) else f"{place[depth - 1]}[{step}]")
-        elif depth == 0:
-            key = str(step)
-    return ":".join(ids) or key
-
-
-def _has(data: Any, step: str | int) -> bool:
-    if isinstance(step, int):
-        return isinstance(data, list) and step < len(data)
-    return isinstance(data, dict) and step in data
 
 
 # The meaning, as canonical JSON

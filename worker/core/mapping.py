@@ -18,30 +18,18 @@ from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final
 
-import pydantic
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from schemas.events import KIND_NUMBERS, KINDS
+from schemas.events import KIND_NUMBERS
+from worker.core.mapping_file import EnvelopeSpec, EventField, MappingSpec, ProductField, RuleSpec, Scalar, read
+from worker.core.mistakes import MappingError, Mistake
 
 __all__ = ["Mapping", "MappingError", "Rule"]
 
 SHIPPED: Final = Path(__file__).parents[2] / "schemas" / "mapping.yaml"
 QUIET_KINDS: Final = ("refund", "message_sent")  # kinds that are no activity
 
-EventField = Literal[
-    "product_id", "category", "price", "quantity", "products", "order_id", "total", "revenue", "value", "currency",
-    "rating", "decision_id", "channel",
-]  # fmt: skip
-ProductField = Literal["product_id", "category", "price", "quantity"]
 PRODUCT_FIELDS: Final[tuple[ProductField, ...]] = ("product_id", "category", "price", "quantity")
-EnvelopeField = Literal[
-    "type", "event", "userId", "anonymousId", "messageId", "timestamp", "originalTimestamp", "timezone", "properties",
-    "traits",
-]  # fmt: skip
 _PRODUCT_FIELDS: Final[tuple[EventField, ...]] = ("products", "product_id", "category")
 _CART_FIELDS: Final[tuple[EventField, ...]] = (*_PRODUCT_FIELDS, "price", "quantity")
 _ORDER_FIELDS: Final[tuple[EventField, ...]] = (
@@ -59,60 +47,7 @@ FIELDS: Final[dict[str, tuple[EventField, ...]]] = {  # what each kind is read f
     "message_clicked": ("decision_id",),
     "other": ("channel",),
 }
-Scalar = str | bool | int | float
 Json = Any
-
-
-class MappingError(ValueError):
-    """The mapping file can't be used; the message names every mistake and its place."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class RuleSpec(_Model):
-    """One rule as written: `match` (path: value or values), `kind`, and where fields differ from Segment's names."""
-
-    match: dict[str, Scalar | list[Scalar]]
-    kind: str
-    fields: dict[EventField, str | list[str]] = {}
-    product: dict[ProductField, str | list[str]] = {}
-    activity: bool | None = None
-    revokes_consent: bool = False
-
-    @field_validator("kind")
-    @classmethod
-    def _kind_is_known(cls, kind: str) -> str:
-        if kind not in KINDS:
-            raise ValueError(f"no such kind: {kind}; the kinds are {', '.join(KINDS)}")
-        return kind
-
-    @model_validator(mode="after")
-    def _matches_something(self) -> Self:
-        if not self.match:
-            raise ValueError("match must name at least one path")
-        if self.revokes_consent and self.kind != "other":
-            raise ValueError("revokes_consent goes with the kind other")
-        return self
-
-
-class EnvelopeSpec(_Model):
-    """A form other than Segment's: members whose presence tells it, fixed members, and where the rest are."""
-
-    name: str
-    detect: list[str] = Field(min_length=1)
-    constants: dict[EnvelopeField, str] = {}
-    fields: dict[EnvelopeField, str | list[str]]
-
-
-class MappingSpec(_Model):
-    """The whole file."""
-
-    envelopes: list[EnvelopeSpec] = []
-    rules: list[RuleSpec]
-
-
 Getter = Callable[[Json], Json]
 
 
@@ -216,18 +151,12 @@ class Mapping:
         try:
             return cls.parse(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise MappingError(f"cannot read the mapping {file}: {error}") from error
+            raise MappingError([Mistake(1, 1, "", f"give a readable file: {file} is none ({error})")]) from error
 
     @classmethod
     def parse(cls, text: str) -> Mapping:
         """Read a mapping from YAML text. Raises MappingError."""
-        try:
-            return cls(MappingSpec.model_validate(YAML(typ="safe", pure=True).load(text)))
-        except YAMLError as error:
-            raise MappingError(f"the mapping is not YAML: {error}") from error
-        except pydantic.ValidationError as error:
-            lines = [f"{_place(item['loc'])}: {item['msg']}" for item in error.errors()]
-            raise MappingError("the mapping has mistakes:\n" + "\n".join(lines)) from error
+        return cls(read(text))
 
     @cached_property
     def hash(self) -> str:
@@ -309,7 +238,3 @@ def _canonical_rule(rule: RuleSpec) -> dict[str, Json]:
     if rule.activity is None:
         canonical["activity"] = rule.kind not in QUIET_KINDS
     return canonical
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "file"

@@ -1,4 +1,4 @@
-"""What is wrong in a definitions file, and where.
+"""What is wrong in a definitions file or a mapping, and where.
 
 A mistake is told to the person who wrote the file: in which definition, at what spot, and what to do about it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["DefinitionsError", "Mistake"]
+__all__ = ["DefinitionsError", "MappingError", "Mistake"]
 
 
 @dataclass(frozen=True, order=True)
@@ -38,3 +38,7 @@ class DefinitionsError(Exception):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = sorted(set(mistakes), key=lambda mistake: (mistake.line, mistake.column, mistake.message))
         super().__init__("\n".join(map(str, self.mistakes)))
+
+
+class MappingError(DefinitionsError):
+    """The same of a mapping of events or of columns."""

@@ -5,19 +5,37 @@ then go the way of every other event, so it judges as little as possible: what i
 the engine repairs or refuses it with the reason everybody knows.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import pydantic
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.definitions import zone_names
+from worker.core import mapping_file
+from worker.core.document import Document
+from worker.core.document import Path as Place
+from worker.core.mapping import SHIPPED as SHIPPED_EVENTS
+from worker.core.mapping_file import MappingSpec
+from worker.core.shape import Complaint, judged
+from worker.core.vocabulary import nearest
 from worker.errors import WrongUsage
 
 SHIPPED = Path(__file__).parent / "mappings"
-Scalar = str | float | bool
+FORMS = ("segment", "ga4", "braze", "snowplow")  # the shipped mapping of events reads all of them
+SAMPLE = datetime(2011, 12, 9, 12, 50, tzinfo=UTC)
+
+
+def _plain(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | float | int):
+        raise PydanticCustomError("scalar_type", "write text, a number, `true` or `false` here")
+    return value
+
+
+Scalar = Annotated[str | float | bool, BeforeValidator(_plain)]
 
 
 class _Model(BaseModel):
@@ -31,14 +49,30 @@ def _listed(value: Any) -> Any:
 
 def _known_zone(name: str) -> str:
     if name not in zone_names():
-        raise ValueError(f"{name!r} is no time zone of the IANA database")
+        raise PydanticCustomError("unknown_zone", "{sentence}", {"sentence": "use a time zone of the IANA database"})
     return name
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        b"a".decode(name, "replace")
+    except (LookupError, ValueError):
+        raise ValueError("name an encoding that Python knows, such as utf-8, latin-1 or cp1252") from None
+    return name
+
+
+def _time_format(text: str) -> str:
+    try:
+        datetime.strptime(SAMPLE.strftime(text), text)  # noqa: DTZ007  nothing is read here
+    except ValueError:
+        raise ValueError('write a format of strptime here, such as "%d/%m/%Y %H:%M"') from None
+    return text
 
 
 class Times(_Model):
     """A column of times: ISO 8601, else the first of these `strptime` formats that fits; naive ones are in the zone."""
 
-    time: list[str] = []
+    time: list[Annotated[str, AfterValidator(_time_format)]] = []
 
 
 class Condition(_Model):
@@ -95,15 +129,23 @@ class Value(_Model):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.column is None) == (self.value is None):
-            raise ValueError("give either `column` or `value`")
+            raise ValueError("give one of `column` and `value`")
         return self
 
 
 def _value(given: Any) -> Any:
+    if given is not None and not isinstance(given, str | dict):
+        raise ValueError("name a column, or write `{value: ...}` for a constant")
     return {"column": given} if isinstance(given, str) else given
 
 
+def _way(given: Any) -> str:
+    return "formats" if isinstance(given, dict) else "name"
+
+
 Source = Annotated[Value, BeforeValidator(_value)]
+Type = Literal["text", "id", "number", "time", "epoch_seconds", "epoch_milliseconds"]
+Kind = Annotated[Annotated[Type, Tag("name")] | Annotated[Times, Tag("formats")], Discriminator(_way)]
 
 
 class Event(_Model):
@@ -119,8 +161,8 @@ class Columns(_Model):
     """A whole mapping of columns."""
 
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
-    encoding: str = "utf-8"
-    columns: dict[str, Literal["text", "id", "number", "time", "epoch_seconds", "epoch_milliseconds"] | Times]
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    columns: dict[str, Kind]
     leave_out: list[LeaveOut] = []
     group: Group | None = None
     user: str
@@ -128,55 +170,71 @@ class Columns(_Model):
     message_id: str | None = None
     events: list[Event] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _columns_declared(self) -> Self:
-        missing = sorted(self._named() - self.columns.keys())
-        if missing:
-            raise ValueError(f"{', '.join(missing)} not among `columns`")
-        return self
-
-    def _named(self) -> set[str]:
-        """Every column the mapping speaks of."""
-        named = {self.user, self.time, *([self.message_id] if self.message_id else [])}
-        named |= {self.group.by} if self.group else set()
-        for rule in self.leave_out:
-            named |= rule.where.keys()
-        for event in self.events:
-            named |= event.where.keys()
-            named |= {v.column for v in (*event.properties.values(), *event.product.values()) if v.column}
-        return named
+    def named(self) -> Iterator[tuple[Place, str]]:
+        """Every column the mapping speaks of, with the place where it does."""
+        yield ("user",), self.user
+        yield ("time",), self.time
+        if self.message_id is not None:
+            yield ("message_id",), self.message_id
+        if self.group:
+            yield ("group", "by"), self.group.by
+        for number, rule in enumerate(self.leave_out):
+            yield from ((("leave_out", number, "where", name), name) for name in rule.where)
+        for number, event in enumerate(self.events):
+            yield from ((("events", number, "where", name), name) for name in event.where)
+            for part, sources in (("properties", event.properties), ("product", event.product)):
+                for name, source in sources.items():
+                    if source.column is not None:
+                        yield ("events", number, part, name, "column"), source.column
 
 
 def find(name: str) -> Path:
-    """The file of a mapping: a path, or the name of a shipped one (`online_retail`).
+    """The file of a mapping: a path, or the name of a shipped one (`online_retail`, `segment`).
 
     Raises:
         WrongUsage: there is neither.
     """
     path = Path(name)
-    if path.is_file():
-        return path
-    shipped = SHIPPED / f"{name}.yaml"
-    if shipped.is_file():
-        return shipped
-    names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-    raise WrongUsage(f"There is no mapping file {name}: give a path, or the name of a shipped mapping ({names}).")
+    with suppress(OSError):  # a name too long for one
+        if path.is_file():
+            return path
+    if name in FORMS:
+        return SHIPPED_EVENTS
+    of_columns = [file.stem for file in SHIPPED.glob("*.yaml")]
+    if name in of_columns:
+        return SHIPPED / f"{name}.yaml"
+    near = nearest(name, [*FORMS, *of_columns])
+    raise WrongUsage(
+        f"There is no mapping {name}{f' (nearest: {near})' if near else ''}: give the path of a file, or the name of "
+        f"a shipped mapping: {', '.join(FORMS)} (events), {', '.join(sorted(of_columns))} (columns)."
+    )
 
 
-def load(path: Path) -> Columns | None:
-    """The mapping of columns in a file; None if the file holds no `columns`, and so is a mapping of events.
+def load(text: str) -> Columns | None:
+    """The mapping of columns in a text; None if it isn't one, and so is a mapping of events.
 
     Raises:
-        WrongUsage: the file is not YAML, or has `columns` and mistakes; each is named with its place.
+        MappingError: the text is not YAML, or has mistakes; each is named with its place.
     """
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise WrongUsage(f"{path} can't be read as YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict) or "columns" not in content:
+    document = mapping_file.opened(text)
+    if not _is_of_columns(document.data):
         return None
-    try:
-        return Columns.model_validate(content)
-    except pydantic.ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors())
-        raise WrongUsage(f"{path} is no good mapping of columns: {found}.") from error
+    columns, complaints = judged(document, Columns, "`columns`")
+    if columns is not None:
+        complaints = list(_undeclared(columns, document))
+    return mapping_file.checked(document, columns, complaints)
+
+
+def _is_of_columns(data: Any) -> bool:
+    """Whether a file means columns, be that key itself misspelt: more of its keys are such a mapping's."""
+    if not isinstance(data, dict) or "columns" in data or "rules" in data:
+        return isinstance(data, dict) and "columns" in data
+    return len(data.keys() & Columns.model_fields.keys()) > len(data.keys() & MappingSpec.model_fields.keys())
+
+
+def _undeclared(columns: Columns, document: Document) -> Iterator[Complaint]:
+    for place, name in columns.named():
+        if name not in columns.columns:
+            spot = document.key_spot(place) if "where" in place else document.value_spot(place)
+            near = nearest(name, columns.columns)
+            yield place, spot, f'declare "{name}" under `columns`, or name one that is', near

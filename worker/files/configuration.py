@@ -1,12 +1,14 @@
 """The two texts a job is run under, definitions and mapping, read from files with their mistakes told in full."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.core import definitions
 from worker.core.definitions import Checked, DefinitionsError
 from worker.core.mapping import SHIPPED as SHIPPED_MAPPING
-from worker.core.mapping import Mapping, MappingError
+from worker.core.mapping import Mapping
 from worker.errors import WrongUsage
 from worker.files import columns
 from worker.files.columns import Columns
@@ -34,29 +36,39 @@ def load(definitions_path: Path | None = None, mapping_name: str | None = None) 
         WrongUsage: a file is missing or has mistakes; the message has them all, a line each.
     """
     file = columns.find(mapping_name) if mapping_name else SHIPPED_MAPPING
-    of_columns = columns.load(file)
-    mapping_text = _read(SHIPPED_MAPPING if of_columns else file)
-    return checked(_read(definitions_path or SHIPPED_DEFINITIONS), mapping_text, definitions_path, of_columns)
+    mapping_text = _read(file)
+    with _mistakes_of(file):
+        of_columns = columns.load(mapping_text)
+    if of_columns is not None:
+        file, mapping_text = SHIPPED_MAPPING, _read(SHIPPED_MAPPING)
+    definitions_text = _read(definitions_path or SHIPPED_DEFINITIONS)
+    return checked(definitions_text, mapping_text, definitions_path, file, of_columns)
 
 
-def checked(text: str, mapping_text: str, name: Path | None = None, of_columns: Columns | None = None) -> Configuration:
-    """The configuration of two texts. Raises WrongUsage as `load`."""
-    try:
+def checked(
+    text: str,
+    mapping_text: str,
+    name: Path | None = None,
+    mapping_name: Path | None = None,
+    of_columns: Columns | None = None,
+) -> Configuration:
+    """The configuration of two texts, which are those of the named files. Raises WrongUsage as `load`."""
+    with _mistakes_of(mapping_name or "the mapping"):
         mapping = Mapping.parse(mapping_text)
-    except MappingError as error:
-        raise WrongUsage(f"The mapping can't be used: {error}") from error
-    try:
+    with _mistakes_of(name or "the definitions"):
         return Configuration(text, mapping_text, definitions.load(text, mapping), mapping, of_columns)
+
+
+@contextmanager
+def _mistakes_of(file: Path | str) -> Iterator[None]:
+    """Tells mistakes as wrong usage: every one on its own line with the file, then what to do."""
+    try:
+        yield
     except DefinitionsError as error:
-        raise WrongUsage(_told(error, name)) from error
-
-
-def _told(error: DefinitionsError, name: Path | None) -> str:
-    """Every mistake on its own line, then what to do."""
-    count = len(error.mistakes)
-    mistakes = "1 mistake" if count == 1 else f"{count} mistakes"
-    where = name or "the definitions"
-    return "\n".join([*map(str, error.mistakes), f"{where} has {mistakes}: correct the lines named above."])
+        count = len(error.mistakes)
+        mistakes = "1 mistake" if count == 1 else f"{count} mistakes"
+        told = [f"{file}, {mistake}" for mistake in error.mistakes]
+        raise WrongUsage("\n".join([*told, f"{file} has {mistakes}: correct the lines named above."])) from error
 
 
 def _read(path: Path) -> str:

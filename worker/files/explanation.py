@@ -41,7 +41,7 @@ def _engine(folder: Path) -> Engine:
     if not (folder / STATE).is_file():
         raise WrongUsage(f"{folder} holds no finished job (no {STATE}): run shoal replay --out {folder} first.")
     texts = [(folder / name).read_text(encoding="utf-8") for name in (DEFINITIONS, MAPPING)]
-    under = configuration.checked(texts[0], texts[1], folder / DEFINITIONS)
+    under = configuration.checked(texts[0], texts[1], folder / DEFINITIONS, folder / MAPPING)
     try:
         return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, None)
     except (ValueError, OSError) as error:

@@ -1,8 +1,9 @@
 """Files as they lie on disk, turned into lines of bytes or rows of columns, a piece at a time.
 
-What a file is packed with (gzip, Zstandard, xz) is told by its first bytes and not by its name; whether it is Parquet
-likewise; CSV by its name (`.csv`, `.tsv`, before the suffix of the packing); everything else is JSON lines. Nothing
-here holds a file in memory, and a line longer than any record may be is kept only as far as it takes to see that.
+What a file is packed with (gzip, Zstandard, xz) is told by its first bytes, whether it is Parquet likewise; a name that
+says so (`.gz`, `.zst`, `.xz`, `.parquet`) has to be right. CSV is told by its name (`.csv`, `.tsv`, before the suffix
+of the packing); everything else is JSON lines. Nothing here holds a file in memory, and a line longer than any record
+may be is kept only as far as it takes to see that.
 """
 
 import csv
@@ -34,13 +35,15 @@ _MAGIC = {
     b"PAR1": "parquet",
     b"PK\x03\x04": "zip",
 }
+_NAMED = {".gz": ("gz", "gzip"), ".zst": ("zst", "Zstandard"), ".xz": ("xz", "xz"), ".parquet": ("parquet", "Parquet")}
 _DAMAGED = (
     EOFError,
     zlib.error,
     gzip.BadGzipFile,
     lzma.LZMAError,
     zstandard.ZstdError,
-    pyarrow.ArrowInvalid,
+    pyarrow.ArrowException,
+    UnicodeDecodeError,
     csv.Error,
 )
 
@@ -77,17 +80,31 @@ def inspect(path: Path) -> InputFile:
 
     Raises:
         WrongUsage: it is not there, can't be read, or is packed in a way that isn't supported.
+        JobFailed: it isn't what its name says.
     """
     try:
         with path.open("rb") as file:
             start = file.read(6)
         size = path.stat().st_size
+    except IsADirectoryError as error:
+        raise WrongUsage(f"{path} is a folder: name the files in it, such as {path}/*.jsonl.") from error
     except OSError as error:
         raise WrongUsage(f"Can't read {path}: {error.strerror or error}; check the path.") from error
     packing = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
     if packing == "zip":
         raise WrongUsage(f"{path} is a zip archive: unpack it, or pack it with gzip, zstd or xz instead.")
+    _check_name(path, packing)
     return InputFile(path, _format(path, packing), packing, size)
+
+
+def _check_name(path: Path, packing: str) -> None:
+    """What a name promises is kept: else a file that lost its first bytes would be lines that nobody can read."""
+    promised = [suffix for suffix in map(str.lower, path.suffixes[-2:]) if suffix in _NAMED]
+    packed_as, name = _NAMED[promised[-1]] if promised else (packing, "")
+    if packing != packed_as:
+        raise JobFailed(f"{path} is named {promised[-1]} but is not {name}: fetch or write it again, or rename it.")
+    if ".parquet" in promised and packing != "parquet":
+        raise JobFailed(f"{path} is packed Parquet: unpack it first, Parquet is packed inside.")
 
 
 def _format(path: Path, packing: str) -> Format:
@@ -110,9 +127,14 @@ def unpacked(file: InputFile) -> Iterator[IO[bytes]]:
             file.raw = raw
             yield _stream(raw, file.packing)
     except _DAMAGED as error:
-        raise JobFailed(f"{file.path} is damaged or cut short ({error}): fetch or write it again.") from error
+        raise JobFailed(f"{file.path} is damaged or cut short ({_line(error)}): fetch or write it again.") from error
     except OSError as error:
-        raise JobFailed(f"Reading {file.path} failed: {error.strerror or error}.") from error
+        raise JobFailed(f"Reading {file.path} failed: {error.strerror or _line(error)}.") from error
+
+
+def _line(error: Exception) -> str:
+    """What a library says, as one line of it."""
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _stream(raw: IO[bytes], packing: str) -> IO[bytes]:

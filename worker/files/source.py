@@ -78,6 +78,7 @@ class Source:
     def _of_table(self, file: readers.InputFile, offset: int) -> Iterator[Batch]:
         encoding = self._columns.encoding if self._columns else "utf-8"
         with readers.table(file, encoding) as rows:
+            tabular.check(file.path, rows.columns, self._columns)
             made = tabular.events(rows.columns, rows.rows, self._columns)
             while piece := list(islice(made.events, EVENTS_PER_PIECE)):
                 yield [payload for _, payload in piece], [offset + line for line, _ in piece]

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from worker.core.vocabulary import nearest
 from worker.errors import WrongUsage
 from worker.files.columns import Columns, Condition, Event, Times, Value
 
@@ -27,20 +29,41 @@ Line = dict[str, Any]
 Made = tuple[int, bytes]
 
 EVENT_BYTES_MAX = 65_536
+COLUMNS_SAID = 30
 _NUMBERS = {"price", "quantity", "total", "revenue", "value", "rating"}
 _NESTED = {"products", "properties", "context", "traits", "consent"}
 
 
 def events(columns: Sequence[str], rows: Iterable[tuple[int, Sequence[Any]]], mapping: Columns | None) -> "Table":
-    """The events of a table with these columns.
-
-    Raises:
-        WrongUsage: a column of the mapping, or without one the user's column, isn't there.
-    """
+    """The events of a table with these columns, which `check` has found to be enough."""
     if mapping is None:
         return Table(_by_name(columns, rows), Counter())
     maker = Maker(columns, mapping)
     return Table(maker.make(rows), maker.left_out)
+
+
+def check(file: Path, columns: Sequence[str], mapping: Columns | None) -> None:
+    """Look whether a table has the columns it needs.
+
+    Raises:
+        WrongUsage: a column of the mapping, or without one the user's column, isn't there.
+    """
+    needed = sorted(mapping.columns) if mapping else ["userId"]
+    had = set(columns) if mapping else {"userId" for name in columns if name.split(".")[0] in ("userId", "anonymousId")}
+    missing = ", ".join(name + _nearest(name, columns) for name in needed if name not in had)
+    if missing:
+        cure = (
+            "name another --mapping, or the columns as this one does"
+            if mapping
+            else "say with --mapping what they mean"
+        )
+        listed = ", ".join([*columns[:COLUMNS_SAID], *(["…"] if len(columns) > COLUMNS_SAID else [])])
+        raise WrongUsage(f"{file} has no column {missing}; it has {listed}: {cure}.")
+
+
+def _nearest(name: str, columns: Sequence[str]) -> str:
+    near = nearest(name, columns)
+    return f" (nearest: {near})" if near else ""
 
 
 @dataclass(frozen=True)
@@ -63,14 +86,9 @@ class _Open:
 
 
 class Maker:
-    """Makes events of lines by a mapping of columns; `left_out` counts lines by reason."""
+    """Makes events of lines by a mapping of columns, all of which the table has; `left_out` counts lines by reason."""
 
     def __init__(self, columns: Sequence[str], mapping: Columns) -> None:
-        missing = sorted(mapping.columns.keys() - set(columns))
-        if missing:
-            raise WrongUsage(
-                f"The file has no column {', '.join(missing)} (it has {', '.join(columns)}): use another --mapping."
-            )
         self.mapping = mapping
         self.left_out: Counter[str] = Counter()
         self._readers = [
@@ -249,11 +267,6 @@ def _rfc3339(moment: datetime, zone: ZoneInfo) -> str | None:
 
 def _by_name(columns: Sequence[str], rows: Iterable[tuple[int, Sequence[Any]]]) -> Iterator[Made]:
     """An event per row, each column being the field its dotted name says."""
-    if not {"userId", "anonymousId"} & {name.split(".")[0] for name in columns}:
-        had = ", ".join(columns)
-        raise WrongUsage(
-            f"The file has no column userId or anonymousId (it has {had}): say with --mapping what they mean."
-        )
     paths = [(name.split("."), _field_reader(name)) for name in columns]
     for number, row in rows:
         event: dict[str, Any] = {}

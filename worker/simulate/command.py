@@ -26,7 +26,9 @@ def simulate(
     users: Annotated[int, typer.Option(help="How many shoppers, 1 to 10,000,000.")] = 1_000,
     days: Annotated[int, typer.Option(help="How many days, 1 to 2,000.")] = 30,
     seed: Annotated[int, typer.Option(help="The same seed and options give the same bytes.")] = 1,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, UTC.")] = datetime(2026, 1, 5),  # noqa: DTZ001
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="First day, UTC, such as 2026-01-05.")
+    ] = datetime(2026, 1, 5),  # noqa: DTZ001
     out: Annotated[str, typer.Option(help="File to write, .gz or .zst to compress, - for stdout.")] = "-",
     late: Annotated[float, typer.Option(help="Share of events that arrive late (minutes to two days).")] = 0.01,
     duplicates: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.005,
