@@ -13,9 +13,9 @@ from typing import Any
 
 from schemas.models import Snapshot
 from tests.support import random_definitions, streams
-from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of, cuts
-from worker.core.effects import Effects
+from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of, cuts, on_the_wire
 from worker.core.engine import Engine
+from worker.core.records import Effects
 
 __all__ = [
     "ALL", "CART", "DAY", "HOUR", "MINUTE", "SECOND", "START_MS", "WALL_MS", "Log", "Scenario", "Story", "at",
@@ -67,8 +67,8 @@ class Story:
     def take(self, effects: Effects) -> None:
         """Gather what a step gave."""
         for topic in ("transitions", "decisions", "triggers", "conversions"):
-            getattr(self, topic).extend(getattr(effects, topic))
-        self.dead += [letter["reason"] for letter in effects.dead_letters]
+            getattr(self, topic).extend(on_the_wire(getattr(effects, topic)))
+        self.dead += [letter.reason for letter in effects.dead_letters]
         self.read, self.applied = self.read + effects.read, self.applied + effects.applied
         self.duplicates += effects.duplicates
         assert self.read == self.applied + self.duplicates + len(self.dead)
@@ -177,10 +177,10 @@ class Scenario:
         return pair
 
 
-def by_user(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def by_user(records: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:
     """Records in their order, user by user, without the one field that is the wall clock's."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
+    for record in on_the_wire(records):
         told = {key: value for key, value in record.items() if key != "emitted_at"}
         found.setdefault(record["user_id"], []).append(told)
     return found

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.core.support import Scenario
-from tests.support.pair import MAPPING, checked_of
-from worker.core.effects import Effects
+from tests.support.pair import MAPPING, checked_of, on_the_wire
 from worker.core.engine import Engine
+from worker.core.records import Effects
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (21, 22, 23)
@@ -37,7 +37,7 @@ def part(seed: int, first: int, last: int, state: bytes | None = None, wall_ms: 
         payloads = [record.payload for record in scenario.records[place : place + 30]]
         found.append(engine.step(payloads, place, wall_ms=wall_ms))
     found.append(engine.tick((engine.clock_ms or 0) + 86_400_000, wall_ms=wall_ms))
-    return [[getattr(effects, name) for name in TOLD] for effects in found], engine.to_bytes()
+    return [[on_the_wire(getattr(effects, name)) for name in TOLD] for effects in found], engine.to_bytes()
 
 
 def transcript(task: str, result: str) -> None:

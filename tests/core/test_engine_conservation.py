@@ -15,6 +15,7 @@ from tests.core.support import Log, Scenario
 from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of
 from tests.support.streams import Record, Settings
 from worker.core.engine import Engine
+from worker.core.records import DeadLetterRecord
 
 WRONG: tuple[Any, ...] = (
     None, True, False, 0, -1, 1e308, -1e308, 10**400, 0.1, "", "x", "é" * 300, "\ud800", "\x00", [], {}, [[]], [None],
@@ -118,9 +119,9 @@ def test_a_dead_letter_names_its_place_and_keeps_its_payload_cut() -> None:
     engine = Engine(checked_of(Scenario(1).definitions), MAPPING, topic="t", partition=3, partitions=4)
     effects = engine.step([b"\xffno", b"x" * 70_000], [7, 99], wall_ms=WALL_MS)
     first, second = effects.dead_letters
-    assert first == {"reason": "not_json", "topic": "t", "partition": 3, "offset": 7, "payload": "\ufffdno"}
-    assert (second["reason"], second["offset"]) == ("too_large", 99)
-    assert len(second["payload"]) < 10_000
+    assert first == DeadLetterRecord("not_json", "t", 3, 7, "\ufffdno")
+    assert (second.reason, second.offset) == ("too_large", 99)
+    assert len(second.payload) < 10_000
     assert effects.dead_letter_counts == {"not_json": 1, "too_large": 1}
 
 
@@ -147,8 +148,8 @@ def test_offsets_may_have_gaps() -> None:
     payloads = [record.payload for record in scenario.records]
     offsets = [3 * place + 5 for place in range(len(payloads))]
     effects = engine.step(payloads, offsets, wall_ms=WALL_MS)
-    sources = {t["source"]["offset"] for t in effects.transitions if t["source"]}
-    sources |= {letter["offset"] for letter in effects.dead_letters}
+    sources = {t.source.offset for t in effects.transitions if t.source}
+    sources |= {letter.offset for letter in effects.dead_letters}
     assert len(sources) > 10
     assert sources <= set(offsets)
     assert max(sources) > len(payloads)

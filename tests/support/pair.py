@@ -6,16 +6,18 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from schemas.models import Snapshot
 from tests.support.random_definitions import text_of
 from tests.support.streams import Record
 from tests.support.twin import Twin
 from worker.core.definitions import Checked, load
-from worker.core.effects import Effects
 from worker.core.engine import Engine
 from worker.core.mapping import Mapping
+from worker.core.records import Effects
 
-__all__ = ["MAPPING", "Pair", "checked_of", "cuts"]
+__all__ = ["MAPPING", "Pair", "checked_of", "cuts", "on_the_wire"]
 
 MAPPING = Mapping.load()
 WALL_MS = 1_800_000_000_000
@@ -31,6 +33,12 @@ def cuts(rng: random.Random, total: int, size: int) -> list[int]:
     if size > 0:
         return [*range(size, total, size), total]
     return [*sorted(rng.sample(range(1, total), min(total - 1, 12))), total]
+
+
+def on_the_wire(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return records as consumers read them."""
+    read: list[dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(records))
+    return read
 
 
 def without_wall(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -92,7 +100,7 @@ class Pair:
     def assert_equal(self) -> None:
         """Hold every record, membership and count of the engine to the twin's."""
         for topic in ("transitions", "decisions", "triggers", "conversions"):
-            ours = without_wall(record for effects in self.effects for record in getattr(effects, topic))
+            ours = without_wall(on_the_wire([r for effects in self.effects for r in getattr(effects, topic)]))
             theirs = getattr(self.twin, topic)
             for place, (mine, other) in enumerate(zip(ours, theirs, strict=False)):
                 assert alike(mine, other), f"{topic}[{place}]:\n{json.dumps(mine)}\n{json.dumps(other)}"
@@ -109,7 +117,7 @@ class Pair:
             for name in ("read", "applied", "duplicates", "repaired")
         }
         assert totals == {name: counts[name] for name in totals}
-        assert [(d["reason"], d["offset"]) for d in dead] == [
+        assert [(letter.reason, letter.offset) for letter in dead] == [
             (d["reason"], d["offset"]) for d in self.twin.dead_letters
         ]
         assert totals["read"] == totals["applied"] + totals["duplicates"] + len(dead)

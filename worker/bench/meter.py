@@ -18,8 +18,9 @@ from typing import Any
 from worker.core import engine as engine_module
 from worker.core import funnel
 from worker.core.decode import Decoder
-from worker.core.effects import Effects, RecordWriter
+from worker.core.effects import RecordWriter
 from worker.core.engine import Engine
+from worker.core.records import Effects
 
 __all__ = ["Meter", "machine", "resident_bytes"]
 

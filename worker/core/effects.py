@@ -6,9 +6,9 @@ a row that later events may have changed (a trigger carries its own copy of the 
 
 import hashlib
 import math
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,12 @@ from worker.core.campaigns import (
 from worker.core.interning import Strings
 from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE
 from worker.core.program import CAUSES, Version
+from worker.core.records import ClauseValue, Conversion, Decision, Effects, Source, Transition, Trigger, Value
 from worker.core.segments import CONVERSIONS, DECISIONS, REASONS, TRANSITIONS
 from worker.core.tables import Outputs
 from worker.core.zones import Zones
 
-__all__ = ["Effects", "RecordWriter", "iso", "short_hash"]
-
-Record = dict[str, Any]
+__all__ = ["RecordWriter", "iso", "short_hash"]
 
 DIRECTIONS = ("entered", "exited")
 OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")
@@ -50,26 +49,11 @@ REFUSALS = (
     "cap",
 )
 ORIGINS = ("live", "live", "backfill", "backfill", "backfill")
+EVENT = CAUSES.index("event")
 TOP_CATEGORIES = 3
+
+Reason = tuple[ClauseValue, ...]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class Effects:
-    """Everything one step brought about: records by topic, and what to count."""
-
-    transitions: list[Record] = field(default_factory=list)
-    decisions: list[Record] = field(default_factory=list)
-    triggers: list[Record] = field(default_factory=list)
-    conversions: list[Record] = field(default_factory=list)
-    dead_letters: list[Record] = field(default_factory=list)
-    read: int = 0
-    applied: int = 0
-    duplicates: int = 0
-    repaired: int = 0
-    evaluations: int = 0
-    dead_letter_counts: dict[str, int] = field(default_factory=dict)
-    repaired_counts: dict[str, int] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=65_536)
@@ -111,6 +95,8 @@ class RecordWriter:
         self.zones = zones
         self.topic = topic
         self.partition = partition
+        self.definition = version.definition
+        self.model = version.model.label if version.model else None
 
     def write(self, outputs: Outputs, effects: Effects, wall_ms: int) -> None:
         """Append to `effects` the records of everything in `outputs`."""
@@ -123,13 +109,11 @@ class RecordWriter:
         for row in outputs.conversions[: outputs.counts[CONVERSIONS]].tolist():
             effects.conversions.append(self._conversion(row, emitted))
 
-    def _reason(self, reasons: list[tuple[float, int, int]], begin: int, first: int, last: int) -> list[Record]:
-        return [
-            {"clause": self.version.clause_texts[clause], "value": self.value(*reasons[begin + place])}
-            for place, clause in enumerate(range(first, last))
-        ]
+    def _reason(self, reasons: list[tuple[float, int, int]], begin: int, first: int, last: int) -> Reason:
+        values = reasons[begin : begin + last - first]
+        return tuple(map(ClauseValue, self.version.clause_texts[first:last], starmap(self.value, values)))
 
-    def value(self, number: float, text: int, truth: int) -> float | int | str | bool | None:
+    def value(self, number: float, text: int, truth: int) -> Value:
         """Return a clause's value as it is written: true or false, a text, a number, or null."""
         if truth >= 0:
             return truth == 1
@@ -137,35 +121,29 @@ class RecordWriter:
 
     def _transition_id(self, user_id: str, segment: str, direction: int, version: int, at: int, cause: int,
                        offset: int) -> str:  # fmt: skip
-        parts: list[object] = [user_id, segment, DIRECTIONS[direction], self.hashes[version], at, CAUSES[cause]]
-        if CAUSES[cause] == "event":
-            parts += [self.partition, offset]
-        return short_hash(*parts)
+        about = (
+            f"{user_id}\x1f{segment}\x1f{DIRECTIONS[direction]}\x1f{self.hashes[version]}\x1f{at}\x1f{CAUSES[cause]}"
+        )
+        return short_hash(about, self.partition, offset) if cause == EVENT else short_hash(about)
 
-    def _model(self) -> str | None:
-        return self.version.model.label if self.version.model else None
-
-    def _transition(self, row: tuple[int, ...], reasons: list[tuple[float, int, int]], emitted: str) -> Record:
+    def _transition(self, row: tuple[int, ...], reasons: list[tuple[float, int, int]], emitted: str) -> Transition:
         slot, seq, _, segment, direction, at, cause, offset, begin, first, last = row
         user_id, name = self.users[slot], self.texts[segment]
-        return {
-            "id": self._transition_id(user_id, name, direction, self.version.number, at, cause, offset),
-            "user_id": user_id,
-            "segment": name,
-            "direction": DIRECTIONS[direction],
-            "seq": seq,
-            "occurred_at": iso(at),
-            "emitted_at": emitted,
-            "cause": CAUSES[cause],
-            "origin": ORIGINS[cause],
-            "reason": self._reason(reasons, begin, first, last),
-            "definition": self.version.definition,
-            "model": self._model(),
-            "source": self._source(offset) if CAUSES[cause] == "event" else None,
-        }
-
-    def _source(self, offset: int) -> Record:
-        return {"topic": self.topic, "partition": self.partition, "offset": offset}
+        return Transition(
+            id=self._transition_id(user_id, name, direction, self.version.number, at, cause, offset),
+            user_id=user_id,
+            segment=name,
+            direction=DIRECTIONS[direction],
+            seq=seq,
+            occurred_at=iso(at),
+            emitted_at=emitted,
+            cause=CAUSES[cause],
+            origin=ORIGINS[cause],
+            reason=self._reason(reasons, begin, first, last),
+            definition=self.definition,
+            model=self.model,
+            source=Source(self.topic, self.partition, offset) if cause == EVENT else None,
+        )
 
     def _stem(self, slot: int, occurred: int, offset: int, origin: int) -> tuple[str, str, int]:
         """Return (transition id, segment, direction) of the transition that a decision stems from."""
@@ -182,58 +160,59 @@ class RecordWriter:
         campaign = self.version.campaigns[place]
         transition, segment, direction = self._stem(slot, occurred, offset, origin)
         decision_id = short_hash(transition, campaign.id)
-        record = {
-            "id": short_hash(decision_id, OUTCOMES[outcome], at),
-            "decision_id": decision_id,
-            "transition_id": transition,
-            "user_id": self.users[slot],
-            "campaign": campaign.id,
-            "segment": segment,
-            "direction": DIRECTIONS[direction],
-            "outcome": OUTCOMES[outcome],
-            "blocked_by": REFUSALS[refusal],
-            "variant": None if variant == NO_VARIANT else self.texts[variant],
-            "channel": campaign.channel,
-            "occurred_at": iso(occurred),
-            "due_at": iso(due),
-            "decided_at": iso(at),
-            "emitted_at": emitted,
-            "definition": self.version.definition,
-            "model": self._model(),
-        }
-        effects.decisions.append(record)
+        decision = Decision(
+            id=short_hash(decision_id, OUTCOMES[outcome], at),
+            decision_id=decision_id,
+            transition_id=transition,
+            user_id=self.users[slot],
+            campaign=campaign.id,
+            segment=segment,
+            direction=DIRECTIONS[direction],
+            outcome=OUTCOMES[outcome],
+            blocked_by=REFUSALS[refusal],
+            variant=None if variant == NO_VARIANT else self.texts[variant],
+            channel=campaign.channel,
+            occurred_at=iso(occurred),
+            due_at=iso(due),
+            decided_at=iso(at),
+            emitted_at=emitted,
+            definition=self.definition,
+            model=self.model,
+        )
+        effects.decisions.append(decision)
         if trigger >= 0:
             reason = self._reason(reasons, begin, first, last)
-            effects.triggers.append(self._trigger(record, place, due, outputs.triggers[trigger], reason))
+            effects.triggers.append(self._trigger(decision, place, due, outputs.triggers[trigger], reason))
 
-    def _trigger(
-        self, decision: Record, place: int, due: int, row: np.ndarray[Any, Any], reason: list[Record]
-    ) -> Record:
+    def _trigger(self, decision: Decision, place: int, due: int, row: np.ndarray[Any, Any], reason: Reason) -> Trigger:
         campaign = self.version.checked.definitions.campaigns[place]
         send = dict(campaign.send)
-        if decision["variant"] is not None:
-            send |= campaign.variants[decision["variant"]].send
-        carried = {key: decision[key] for key in ("decision_id", "transition_id", "user_id")}
-        about = {
-            key: decision[key]
-            for key in ("campaign", "variant", "channel", "segment", "direction", "occurred_at", "due_at")
-        }
-        return {
-            "id": short_hash(decision["decision_id"], "trigger"),
-            **carried,
-            "anonymous": decision["user_id"].startswith("anon:"),
-            **about,
-            "expires_at": iso(due + campaign.expires),
-            "timezone": self._timezone(row),
-            "send": send,
-            "traits": {name: self.trait(row, name) for name in campaign.include_traits},
-            "cart": self._cart(row),
-            "recent_products": self._texts(row, "recent_ids", RECENT_PRODUCTS),
-            "top_categories": self._top_categories(row),
-            "reason": reason,
-            "definition": decision["definition"],
-            "model": decision["model"],
-        }
+        if decision.variant is not None:
+            send |= campaign.variants[decision.variant].send
+        return Trigger(
+            id=short_hash(decision.decision_id, "trigger"),
+            decision_id=decision.decision_id,
+            transition_id=decision.transition_id,
+            user_id=decision.user_id,
+            anonymous=decision.user_id.startswith("anon:"),
+            campaign=decision.campaign,
+            variant=decision.variant,
+            channel=decision.channel,
+            segment=decision.segment,
+            direction=decision.direction,
+            occurred_at=decision.occurred_at,
+            due_at=decision.due_at,
+            expires_at=iso(due + campaign.expires),
+            timezone=self._timezone(row),
+            send=send,
+            traits={name: self.trait(row, name) for name in campaign.include_traits},
+            cart=self._cart(row),
+            recent_products=self._texts(row, "recent_ids", RECENT_PRODUCTS),
+            top_categories=self._top_categories(row),
+            reason=reason,
+            definition=decision.definition,
+            model=decision.model,
+        )
 
     def _timezone(self, row: np.ndarray[Any, Any]) -> str:
         zone = int(row.view(np.int32)[ZONE])
@@ -250,7 +229,7 @@ class RecordWriter:
         numbers = row.view(np.int32)[first : first + length].tolist()
         return [self.texts[number] for number in numbers if number >= 0]
 
-    def _cart(self, row: np.ndarray[Any, Any]) -> Record:
+    def _cart(self, row: np.ndarray[Any, Any]) -> dict[str, Any]:
         layout = self.version.layout
         first = layout["cart_quantities"]
         quantities = row.view(np.float64)[first : first + CART_PRODUCTS].tolist()
@@ -273,23 +252,23 @@ class RecordWriter:
         ranked = sorted(zip(names, weights, strict=True), key=lambda pair: (-pair[1], pair[0]))
         return [name for name, _ in ranked[:TOP_CATEGORIES]]
 
-    def _conversion(self, row: tuple[int, ...], emitted: str) -> Record:
+    def _conversion(self, row: tuple[int, ...], emitted: str) -> Conversion:
         slot, place, variant, decided, occurred, source, origin, time, kind, amount, offset = row
         campaign = self.version.campaigns[place]
         transition, _, _ = self._stem(slot, occurred, source, origin)
         decision_id = short_hash(transition, campaign.id)
         named = self.texts[variant] if variant >= 0 else None
-        return {
-            "id": short_hash(decision_id, self.partition, offset),
-            "decision_id": decision_id,
-            "user_id": self.users[slot],
-            "campaign": campaign.id,
-            "variant": "holdout" if variant == WAS_HELD_OUT else named,
-            "event": KINDS[kind],
-            "amount": _finite(amount / 100),
-            "currency": self.version.checked.definitions.currency,
-            "decided_at": iso(decided),
-            "occurred_at": iso(time),
-            "emitted_at": emitted,
-            "source": self._source(offset),
-        }
+        return Conversion(
+            id=short_hash(decision_id, self.partition, offset),
+            decision_id=decision_id,
+            user_id=self.users[slot],
+            campaign=campaign.id,
+            variant="holdout" if variant == WAS_HELD_OUT else named,
+            event=KINDS[kind],
+            amount=_finite(amount / 100),
+            currency=self.version.checked.definitions.currency,
+            decided_at=iso(decided),
+            occurred_at=iso(time),
+            emitted_at=emitted,
+            source=Source(self.topic, self.partition, offset),
+        )

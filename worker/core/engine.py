@@ -15,13 +15,14 @@ from schemas.models import Snapshot
 from worker.core import funnel, saving
 from worker.core.decode import REPAIRS, SLOT, Batch, DeadLetter, Decoder
 from worker.core.definitions import Checked
-from worker.core.effects import Effects, RecordWriter, iso
+from worker.core.effects import RecordWriter, iso
 from worker.core.explain import explain
 from worker.core.handles import handle
 from worker.core.interning import Strings, Users
 from worker.core.layout import CLOCK, NEVER, SEQ
 from worker.core.mapping import Mapping
 from worker.core.program import CAUSES, Retired, RetiredCampaign, Version, build
+from worker.core.records import DeadLetterRecord, Effects
 from worker.core.saving import Saved, restored_rows
 from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
@@ -187,10 +188,9 @@ class Engine:
             effects.dead_letters.append(self._dead_letter(letter))
         return effects
 
-    def _dead_letter(self, letter: DeadLetter) -> dict[str, Any]:
+    def _dead_letter(self, letter: DeadLetter) -> DeadLetterRecord:
         payload = letter.payload[:PAYLOAD_KEPT].decode("utf-8", "replace")
-        return {"reason": letter.reason, "topic": self.topic, "partition": self.partition, "offset": letter.offset,
-                "payload": payload}  # fmt: skip
+        return DeadLetterRecord(letter.reason, self.topic, self.partition, letter.offset, payload)
 
     def _run(self, batch: Batch, horizon: int, due_rows_max: int, wall_ms: int, effects: Effects) -> None:
         self._collect(horizon, due_rows_max)

@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+import msgspec
+
+from worker.core.records import Effects
 from worker.errors import WrongUsage
 from worker.files import configuration
 from worker.files.replay import Job, warm_up
@@ -41,7 +44,7 @@ class Moment:
     job: Job
     settings: Settings
     now_ms: int
-    effects: Any
+    effects: Effects
 
 
 Show = Callable[[Moment], None]
@@ -62,7 +65,7 @@ def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summ
         job = Job(under, folder)
         for batch in simulation.batches():
             effects = _hour(job, batch, events)
-            simulation.react(effects.triggers)
+            simulation.react(msgspec.to_builtins(effects.triggers))
             if show:
                 show(Moment(job, settings, batch.until_ms, effects))
         job.pass_time()
@@ -73,7 +76,7 @@ def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summ
     return Summary(job.tally, len(engine.users), engine.members(), seconds, cpu_seconds, job.tally.read)
 
 
-def _hour(job: Job, batch: Batch, events: IO[bytes]) -> Any:
+def _hour(job: Job, batch: Batch, events: IO[bytes]) -> Effects:
     """Take an hour's events, and keep them for whoever wants to replay them; offsets are lines of the file."""
     events.writelines(payload + b"\n" for payload in batch.payloads)
     first = job.tally.read

@@ -36,8 +36,8 @@ class View:
     def __call__(self, moment: Moment) -> None:
         """Take the hour's news; every few hours draw."""
         for trigger in moment.effects.triggers:
-            reason = "; ".join(f"{part['clause']} ({part['value']})" for part in trigger["reason"])
-            when, campaign, user_id = trigger["due_at"][5:16].replace("T", " "), trigger["campaign"], trigger["user_id"]
+            reason = "; ".join(f"{part.clause} ({part.value})" for part in trigger.reason)
+            when, campaign, user_id = trigger.due_at[5:16].replace("T", " "), trigger.campaign, trigger.user_id
             self._news.append(f"[green]{when}[/green] [bold]{campaign}[/bold] to {escape(user_id)}, {escape(reason)}")
         self._hours += 1
         if self._hours % HOURS_PER_FRAME == 0:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from worker.core.engine import Engine
+from worker.core.records import Effects
 from worker.files.configuration import Configuration
 from worker.files.sinks import Folder
 from worker.files.source import Source
@@ -30,11 +30,11 @@ class Job:
         self.tally = Tally()
         self.engine = Engine(configuration.checked, configuration.mapping, clock="event")
 
-    def feed(self, payloads: Sequence[bytes], offsets: Sequence[int]) -> Any:
-        """Take records, write and count what follows from them, and return it (an Effects)."""
+    def feed(self, payloads: Sequence[bytes], offsets: Sequence[int]) -> Effects:
+        """Take records, write and count what follows from them, and return it."""
         return self._taken(self.engine.step(payloads, offsets, wall_ms=wall_ms()))
 
-    def pass_time(self, until_ms: int | None = None) -> Any:
+    def pass_time(self, until_ms: int | None = None) -> Effects | None:
         """Let time run on to and including an instant, by default the partition clock's; return the Effects or None."""
         until_ms = self.engine.clock_ms if until_ms is None else until_ms
         return None if until_ms is None else self._taken(self.engine.tick(until_ms, wall_ms=wall_ms()))
@@ -45,7 +45,7 @@ class Job:
         configuration = self.configuration
         self.folder.finish(self.engine.to_bytes(), configuration.definitions_text, configuration.mapping_text)
 
-    def _taken(self, effects: Any) -> Any:
+    def _taken(self, effects: Effects) -> Effects:
         self.folder.take(effects)
         self.tally.take(effects)
         return effects

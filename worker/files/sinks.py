@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 
 import msgspec
 
+from worker.core.records import Effects
 from worker.errors import JobFailed, WrongUsage
 
 STATE = "state.shoal"
@@ -64,7 +65,7 @@ class Folder:
         except OSError as error:
             raise JobFailed(f"Writing {TOPICS[name]}.jsonl failed: {error.strerror or error}.") from error
 
-    def take(self, effects: Any) -> None:
+    def take(self, effects: Effects) -> None:
         """Append everything an Effects holds."""
         for name in TOPICS:
             if records := getattr(effects, name, None):

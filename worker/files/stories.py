@@ -15,6 +15,7 @@ from schemas.definitions import Campaign, Definitions, Given, Test
 from worker.core.definitions import Checked
 from worker.core.engine import Engine
 from worker.core.mapping import Mapping
+from worker.core.records import Decision
 
 START_MS = 1_767_614_400_000  # 2026-01-05T12:00:00Z
 USER = "somebody"
@@ -59,7 +60,7 @@ def _failures(test: Test, checked: Checked, mapping: Mapping) -> Iterator[str]:
         engine.tick(START_MS + expect.at, wall_ms=START_MS),
     ]
     for letter in (letter for effect in effects for letter in effect.dead_letters):
-        yield f"what is given as number {letter['offset'] + 1} can't be read: {letter['reason']}."
+        yield f"what is given as number {letter.offset + 1} can't be read: {letter.reason}."
     segments = _segments(engine, test)
     yield from _wrong_memberships(test, segments)
     decisions = [decision for effect in effects for decision in effect.decisions]
@@ -104,9 +105,9 @@ def _why(segments: list[dict[str, Any]]) -> str:
     return "; ".join(said)
 
 
-def _wrong_triggers(test: Test, decisions: list[dict[str, Any]]) -> Iterator[str]:
+def _wrong_triggers(test: Test, decisions: list[Decision]) -> Iterator[str]:
     when = _span(test.expect.at)
-    fired = {decision["campaign"] for decision in decisions if decision["outcome"] == "fired"}
+    fired = {decision.campaign for decision in decisions if decision.outcome == "fired"}
     for wanted, names in ((True, test.expect.triggers), (False, test.expect.not_triggers)):
         for name in names:
             if (name in fired) is not wanted:
@@ -114,12 +115,12 @@ def _wrong_triggers(test: Test, decisions: list[dict[str, Any]]) -> Iterator[str
                 yield f"expected {expected} of {name} by {when}: {_decided(name, decisions)}"
 
 
-def _decided(campaign: str, decisions: list[dict[str, Any]]) -> str:
+def _decided(campaign: str, decisions: list[Decision]) -> str:
     said = [
-        f"{decision['outcome']} at {decision['decided_at']}"
-        + (f" (blocked by {decision['blocked_by']})" if decision["blocked_by"] else "")
+        f"{decision.outcome} at {decision.decided_at}"
+        + (f" (blocked by {decision.blocked_by})" if decision.blocked_by else "")
         for decision in decisions
-        if decision["campaign"] == campaign
+        if decision.campaign == campaign
     ]
     return "; ".join(said) or "nothing was decided about it"
 

@@ -11,6 +11,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from worker.core.records import Effects
+
 
 @dataclass
 class Tally:
@@ -27,7 +29,7 @@ class Tally:
     dead_letters: Counter[str] = field(default_factory=Counter)  # by reason
     repairs: Counter[str] = field(default_factory=Counter)  # by reason; a record may be repaired for several
 
-    def take(self, effects: Any) -> None:
+    def take(self, effects: Effects) -> None:
         """Count what an Effects holds."""
         self.read += effects.read
         self.applied += effects.applied
@@ -35,8 +37,8 @@ class Tally:
         self.repaired += effects.repaired
         self.triggers += len(effects.triggers)
         self.conversions += len(effects.conversions)
-        self.transitions.update(transition["cause"] for transition in effects.transitions)
-        self.decisions.update(decision["outcome"] for decision in effects.decisions)
+        self.transitions.update(transition.cause for transition in effects.transitions)
+        self.decisions.update(decision.outcome for decision in effects.decisions)
         self.dead_letters.update(effects.dead_letter_counts)
         self.repairs.update(effects.repaired_counts)
 

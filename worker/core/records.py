@@ -1,0 +1,144 @@
+"""What consumers read, as structs: the fields of each record are the contract's, in its order.
+
+Structs rather than dicts, and closed to the garbage collector: a busy second makes tens of thousands of them, none of
+which can be part of a cycle. Times are written out (RFC 3339, UTC, three decimals); `schemas/outputs.py` says what the
+fields mean and the tests hold these structs to it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "ClauseValue", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Source", "Transition", "Trigger", "Value",
+]  # fmt: skip
+
+Value = float | int | str | bool | None
+
+
+class ClauseValue(msgspec.Struct, frozen=True, gc=False):
+    """A clause of a condition and what it came to."""
+
+    clause: str
+    value: Value
+
+
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """Where the record lies that something came from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """A user entered or left a segment."""
+
+    id: str
+    user_id: str
+    segment: str
+    direction: str
+    seq: int
+    occurred_at: str
+    emitted_at: str
+    cause: str
+    origin: str
+    reason: tuple[ClauseValue, ...]
+    definition: str
+    model: str | None
+    source: Source | None
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What was decided about a campaign for a user, sent or not."""
+
+    id: str
+    decision_id: str
+    transition_id: str
+    user_id: str
+    campaign: str
+    segment: str
+    direction: str
+    outcome: str
+    blocked_by: str | None
+    variant: str | None
+    channel: str | None
+    occurred_at: str
+    due_at: str
+    decided_at: str
+    emitted_at: str
+    definition: str
+    model: str | None
+
+
+class Trigger(msgspec.Struct, frozen=True, gc=False):
+    """A fired decision with all that a sender needs but the address."""
+
+    id: str
+    decision_id: str
+    transition_id: str
+    user_id: str
+    anonymous: bool
+    campaign: str
+    variant: str | None
+    channel: str | None
+    segment: str
+    direction: str
+    occurred_at: str
+    due_at: str
+    expires_at: str
+    timezone: str
+    send: dict[str, Any]
+    traits: dict[str, Value]
+    cart: dict[str, Any]
+    recent_products: list[str]
+    top_categories: list[str]
+    reason: tuple[ClauseValue, ...]
+    definition: str
+    model: str | None
+
+
+class Conversion(msgspec.Struct, frozen=True, gc=False):
+    """An event that a campaign counts as its success."""
+
+    id: str
+    decision_id: str
+    user_id: str
+    campaign: str
+    variant: str | None
+    event: str
+    amount: Value
+    currency: str
+    decided_at: str
+    occurred_at: str
+    emitted_at: str
+    source: Source
+
+
+class DeadLetterRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record that can't be understood, and why."""
+
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    payload: str
+
+
+@dataclass
+class Effects:
+    """Everything one step brought about: records by topic, and what to count."""
+
+    transitions: list[Transition] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
+    conversions: list[Conversion] = field(default_factory=list)
+    dead_letters: list[DeadLetterRecord] = field(default_factory=list)
+    read: int = 0
+    applied: int = 0
+    duplicates: int = 0
+    repaired: int = 0
+    evaluations: int = 0
+    dead_letter_counts: dict[str, int] = field(default_factory=dict)
+    repaired_counts: dict[str, int] = field(default_factory=dict)
