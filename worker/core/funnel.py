@@ -303,12 +303,17 @@ def take_effect(
 
 
 @entry
-def migrate(old: Table, new: Table, moves: Table, blank: Table, slots: Table) -> None:
-    """Carry rows over to another layout, both as int32 views; `moves` are (from, to, count), `blank` a new row."""
+def migrate(old: Table, new: Table, moves: Table, blank: Table, scratch: Table, slots: Table) -> None:
+    """Carry rows over to another layout, as int32 views; `moves` are (from, to, count), `blank` a new row.
+
+    `old` and `new` may be one array: each row is first copied to `scratch`.
+    """
     for slot in slots:
+        for place in range(len(scratch)):
+            scratch[place] = old[slot, place]
         for place in range(len(blank)):
             new[slot, place] = blank[place]
         for move in range(len(moves)):
             source, target, count = moves[move]
             for place in range(count):
-                new[slot, target + place] = old[slot, source + place]
+                new[slot, target + place] = scratch[source + place]

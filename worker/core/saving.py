@@ -69,7 +69,7 @@ def to_bytes(engine: "Engine") -> bytes:
         model=version.model.hash if version.model else None, version_clock=int(settings["version_clock"]),
         version_cause=int(settings["version_cause"]), retired=version.retired,
         braked=sorted(engine.braked), layout=rows.layout.as_list(), words=rows.layout.words,
-        rows=rows.rows[: rows.count].tobytes(), due=rows.due[: rows.count].tobytes(),
+        rows=rows.rows[: rows.count, : rows.layout.words].tobytes(), due=rows.due[: rows.count].tobytes(),
         hours={campaign.id: rows.hours[place].tobytes() for place, campaign in enumerate(version.campaigns)},
         taken=engine.taken, passed_ms=engine.passed_ms,
     )  # fmt: skip
@@ -99,8 +99,7 @@ def restored_rows(saved: Saved, layout: Layout, version: int, campaigns: list[st
     """Return the saved rows under `layout`, moved column by column where they lay otherwise."""
     old = Layout.from_list(saved.layout, saved.words)
     rows = Rows(old, version, 0)
-    rows.rows = np.frombuffer(saved.rows, np.int64).reshape(len(saved.users), saved.words).copy()
-    rows.count = len(saved.users)
+    rows.restore(np.frombuffer(saved.rows, np.int64).reshape(-1, saved.words))
     if layout.hash != old.hash:
         rows.change_layout(layout, version)
         rows.carry_over(np.arange(rows.count, dtype=np.int64))

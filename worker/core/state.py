@@ -1,7 +1,9 @@
 """The rows of a partition: arrays that grow, and rows that move to another layout when a version needs one.
 
-The rule: a row not yet carried over lies in `previous`, and is carried over before anything touches it; `due` holds
-FOREVER for rows that a new version has yet to evaluate, so that time doesn't pass for them before it has.
+The rule: a row that waits to be carried over lies as the version before laid it out: in its place where the new layout
+fits into the room there is, so that a new version takes no second copy of the state, else in `previous`. It is carried
+over before anything touches it. `due` holds FOREVER for rows that a new version has yet to evaluate, so that time
+doesn't pass for them before it has.
 """
 
 import numpy as np
@@ -16,20 +18,21 @@ from worker.core.tables import StateArrays
 __all__ = ["Rows"]
 
 Integers = npt.NDArray[np.int64]
+NOBODY: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
 
 
 class Rows:
-    """A row per user under one layout; `previous` rows wait to be carried over."""
+    """A row per user under one layout: `rows` is int64[capacity, room], room for a layout's words and up to 7 more."""
 
     def __init__(self, layout: Layout, version: int, campaigns: int) -> None:
         self.layout = layout
         self.count = 0
-        self.carried = 0
         self.previous: Integers | None = None
         self._moves: Integers = np.empty((0, 3), np.int64)
-        self._waiting: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._waiting = NOBODY
+        self._waits = 0
         self._blank = self._blank_row(version)
-        self.rows: Integers = np.empty((0, layout.words), np.int64)
+        self.rows: Integers = np.empty((0, _room(layout)), np.int64)
         self.due: Integers = np.empty(0, np.int64)
         self.block_due: Integers = np.empty(0, np.int64)
         self.hours: Integers = empty_hours(campaigns)
@@ -51,13 +54,13 @@ class Rows:
         first, last = self.count, self.count + len(user_ids)
         if last > self.capacity:
             self._grow(max(last, self.capacity + self.capacity // 2, 1024))
-        self.rows[first:last] = self._blank
+        self.rows[first:last, : self.layout.words] = self._blank
         self.rows[first:last, USER_HASH] = [seed_of(user_id) for user_id in user_ids]
         self.due[first:last] = FOREVER
         self.count = last
 
     def _grow(self, capacity: int) -> None:
-        rows = np.empty((capacity, self.layout.words), np.int64)
+        rows = np.empty((capacity, self.rows.shape[1]), np.int64)
         rows[: self.count] = self.rows[: self.count]
         due = np.full(capacity, FOREVER, np.int64)
         due[: self.count] = self.due[: self.count]
@@ -81,14 +84,21 @@ class Rows:
         self._blank = self._blank_row(version)
         self.due[: self.count] = FOREVER
         self.block_due[:] = FOREVER
-        self.carried = 0
         if layout.hash == old.hash:
-            self.carried = self.count
             return
-        self.previous = self.rows
         self._moves = layout.moves_from(old)
         self._waiting = np.ones(self.count, np.bool_)
-        self.rows = np.empty((self.capacity, layout.words), np.int64)
+        self._waits = self.count
+        self.previous = None
+        if layout.words > self.rows.shape[1]:
+            self.previous = self.rows
+            self.rows = np.empty((self.capacity, _room(layout)), np.int64)
+
+    def restore(self, rows: Integers) -> None:
+        """Take over the rows of all users, int64[users, words] under this layout."""
+        self.count = len(rows)
+        self.rows = np.empty((self.count, _room(self.layout)), np.int64)
+        self.rows[:, : self.layout.words] = rows
 
     def restore_due(self, due: Integers) -> None:
         """Take over when each row is due, int64[users]."""
@@ -98,16 +108,23 @@ class Rows:
 
     def carry_over(self, slots: Integers) -> None:
         """Carry over those of `slots` that still wait."""
-        if self.previous is None:
+        if not len(self._waiting):
             return
         slots = np.unique(slots[slots < len(self._waiting)])
         slots = slots[self._waiting[slots]]
+        source = self.rows if self.previous is None else self.previous
+        scratch = np.empty(2 * source.shape[1], np.int32)
         blank = self._blank.view(np.int32)
-        migrate(self.previous.view(np.int32), self.rows.view(np.int32), self._moves, blank, slots)
+        migrate(source.view(np.int32), self.rows.view(np.int32), self._moves, blank, scratch, slots)
         self._waiting[slots] = False
-        self.carried += len(slots)
-        if self.carried == len(self._waiting):
-            self.previous = None
+        self._waits -= len(slots)
+        if self._waits == 0:
+            self.previous, self._waiting = None, NOBODY
+
+
+def _room(layout: Layout) -> int:
+    """Return a row's room in words: a few columns more need no larger rows."""
+    return -(-layout.words // 8) * 8
 
 
 def empty_hours(campaigns: int) -> Integers:
