@@ -389,7 +389,7 @@ SCRAPS: Any = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SCRAPS, SCRAPS, SCRAPS, SCRAPS)
 def test_data_of_any_shape_is_right_or_a_list_of_mistakes(one: Any, two: Any, three: Any, four: Any) -> None:
     """Nothing else comes out of a file that is YAML but makes no sense."""
@@ -404,7 +404,7 @@ def test_data_of_any_shape_is_right_or_a_list_of_mistakes(one: Any, two: Any, th
 SPLINTERS = ["", "{", "'", '"', ":", "- ", "\n", "#", "*a", "é"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, len(CONTRACT) - 1), st.integers(0, 12), st.sampled_from(SPLINTERS))
 def test_a_damaged_file_is_right_or_a_list_of_mistakes(at: int, length: int, scrap: str) -> None:
     """Whatever is cut out of the contract's file or put into it."""

@@ -1,13 +1,11 @@
 """Engine and twin on what hypothesis makes up: any definitions, any log, cut, restarted and changed anywhere.
 
-A failing example is shrunk and printed with the seed it all follows from and a `@reproduce_failure` line. On a CI
-machine (`CI` set) the examples are always the same.
+A failing example is shrunk and printed with the seed it all follows from.
 """
 
-import os
 import random
 
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from tests.core.support import ALL, Log, Scenario, tidied
@@ -15,10 +13,7 @@ from tests.support import random_definitions
 from tests.support.pair import Pair
 from tests.support.streams import DAY_MS, Settings
 
-SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-thorough = settings(
-    max_examples=60, deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")), suppress_health_check=SLOW
-)
+thorough = settings(max_examples=60)
 
 
 @st.composite
