@@ -15,7 +15,8 @@ import pytest
 
 from schemas.definitions import Definitions
 from schemas.events import KINDS, SEGMENT_KINDS, Reading, Terms, read_event
-from worker.core.decode import AMOUNT, KIND, SLOT, TIME, Decoder
+from worker.core.batch import AMOUNT, KIND, SLOT, TIME
+from worker.core.decode import Decoder
 from worker.core.interning import Strings, Users
 from worker.core.mapping import Mapping
 from worker.core.zones import Zones, zone_exists

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from schemas.definitions import Definitions
 from schemas.events import IDENTIFY, KIND_NUMBERS
-from worker.core import decode as columns
-from worker.core.decode import Batch, Decoder
+from worker.core import batch as columns
+from worker.core.batch import Batch
+from worker.core.decode import Decoder
 from worker.core.interning import Strings, Users
 from worker.core.json_text import depth, parse, parse_slowly
 from worker.core.mapping import Mapping

@@ -10,7 +10,8 @@ import pytest
 
 from schemas.definitions import Definitions
 from schemas.events import KINDS, REVOKING, SEGMENT_KINDS
-from worker.core.decode import ACTIVITY, AMOUNT, FLAGS, KIND, ORDER, TIME, Batch, Decoder
+from worker.core.batch import ACTIVITY, AMOUNT, FLAGS, KIND, ORDER, TIME, Batch
+from worker.core.decode import Decoder
 from worker.core.fields import id_hash
 from worker.core.interning import Strings, Users
 from worker.core.mapping import Mapping, MappingError

@@ -19,7 +19,8 @@ import numpy as np
 from worker.bench import workload
 from worker.bench.meter import Meter
 from worker.bench.stream import Stream
-from worker.core.decode import AMOUNT, CATEGORY, FLAGS, KIND, QUANTITY, SLOT, TIME, VALUE, Batch, Decoder
+from worker.core.batch import AMOUNT, CATEGORY, FLAGS, KIND, QUANTITY, SLOT, TIME, VALUE, Batch
+from worker.core.decode import Decoder
 from worker.core.engine import Engine
 from worker.core.interning import Strings, Users
 from worker.core.zones import Zones

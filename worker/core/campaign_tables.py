@@ -5,7 +5,7 @@ from datetime import datetime
 
 from schemas.definitions import Campaign, Definitions, channels
 from schemas.events import KINDS
-from worker.core.campaigns import LIVE, PAUSE, SHADOW
+from worker.core.checks import LIVE, PAUSE, SHADOW
 from worker.core.interning import Strings
 from worker.core.layout import FOREVER, NEVER, SENDS_REMEMBERED
 from worker.core.lowering import Lowering, Row

@@ -16,69 +16,29 @@ from struct import Struct
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from schemas.definitions import Definitions
 from schemas.events import DEPTH_MAX, IDENTIFY, KIND_NUMBERS, PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX
-from worker.core.fields import (
-    CONSENT,
-    PROFILING,
-    RATING,
-    TRAIT_NONE,
-    TRAIT_NUMBER,
-    TRAIT_TEXT,
-    FieldReader,
-    Reader,
-    Refused,
-    refuse,
-)  # fmt: skip
+from worker.core.batch import ACTIVITY, COLUMNS, REPAIRS, VALUE, Batch, DeadLetter, Refused, refuse
+from worker.core.fields import FieldReader, Reader
 from worker.core.interning import Strings, Users
-from worker.core.json_text import Context, Event, depth, parse, parse_event, parse_slowly, without_surrogates
+from worker.core.json_text import (
+    Event,
+    deep_suspects,
+    depth,
+    event_of,
+    parse_event,
+    parsed,
+    parsed_slowly,
+    without_surrogates,
+)
 from worker.core.mapping import Mapping, Rule
 from worker.core.timestamps import FRACTIONS, MOMENTS, TIME_MS_MAX, TIME_MS_MIN, time_ms
 from worker.core.zones import Zones
 
-__all__ = [
-    "ACTIVITY",
-    "AMOUNT",
-    "CATEGORY",
-    "CLOCK",
-    "COLUMNS",
-    "CONSENT",
-    "FLAGS",
-    "INDEX",
-    "KIND",
-    "MESSAGE",
-    "OFFSET",
-    "ORDER",
-    "PRODUCT",
-    "PROFILING",
-    "QUANTITY",
-    "RATING",
-    "REPAIRS",
-    "SLOT",
-    "TIME",
-    "TRAIT_NONE",
-    "TRAIT_NUMBER",
-    "TRAIT_TEXT",
-    "VALUE",
-    "WHAT",
-    "ZONE",
-    "Batch",
-    "DeadLetter",
-    "Decoder",
-]  # fmt: skip
+__all__ = ["Decoder"]
 
-SLOT, TIME, CLOCK, KIND, MESSAGE, ORDER, AMOUNT, ZONE, OFFSET, FLAGS = range(10)
-COLUMNS: Final = 10
-PRODUCT, CATEGORY, QUANTITY, VALUE = range(4)
-WHAT, INDEX = range(2)  # of details; the third column is the value
-DETAIL_VALUE: Final = 2
-ACTIVITY: Final = 1  # bit of FLAGS; the bits above tell the repairs, in this order
-REPAIRS: Final = (
-    "future_timestamp", "bad_timezone", "bad_amount", "bad_field", "bad_product", "unknown_currency", "too_long",
-)  # fmt: skip
 _REPAIR_BITS: Final = {reason: 2 << place for place, reason in enumerate(REPAIRS)}
 
 FUTURE_MS_MAX: Final = 5 * 60_000
@@ -92,40 +52,6 @@ _ORDERS: Final = (KIND_NUMBERS["order"], KIND_NUMBERS["refund"])
 CHUNK: Final = 256  # records looked at together for depth: few enough to stay in the cache
 
 Json = Any
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A record that can't be understood: why, where, and its bytes as they came."""
-
-    reason: str
-    offset: int
-    payload: bytes
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a batch of payloads came to.
-
-    records     int64[n, 10]    columns SLOT … FLAGS: times in ms, MESSAGE and ORDER 0 for no id, ZONE -1 for none,
-                                AMOUNT in hundredths
-    lines_end   int64[n]        record i has rows lines_end[i-1] to lines_end[i] of lines
-    lines       float64[m, 4]   PRODUCT, CATEGORY (string numbers or -1); of carts QUANTITY, VALUE (hundredths), else 0
-    details_end int64[n]        the same for details
-    details     float64[k, 3]   WHAT, INDEX, value
-    """
-
-    records: npt.NDArray[np.int64]
-    lines_end: npt.NDArray[np.int64]
-    lines: npt.NDArray[np.float64]
-    details_end: npt.NDArray[np.int64]
-    details: npt.NDArray[np.float64]
-    dead_letters: list[DeadLetter]
-    repaired: dict[str, int]
-    repaired_records: int
-    clock_ms: int | None
-    read: int
-    new_users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +133,7 @@ class Decoder:
         One long function on purpose: it runs for every record, and a call costs as much as a check.
         """
         chunk = payloads[first : first + CHUNK]
-        suspects = _deep_suspects(chunk)
+        suspects = deep_suspects(chunk)
         fields, plans, slots = self._fields, self._plans, self._users.slots
         reasons, lines, details = fields.reasons, fields.lines, fields.details
         known_zones = self._known_zones
@@ -226,7 +152,7 @@ class Decoder:
                     if not raw.isascii():
                         raw.decode()  # members that aren't read were skipped without a look at their UTF-8
                 except Exception:  # noqa: BLE001 - whatever the quick parser has against it, the slow one decides
-                    event, source = _parsed_slowly(raw)
+                    event, source = parsed_slowly(raw)
                 type_ = event.type
                 if type_ != "track" and type_ not in _TYPES:
                     event, source = self._opened(raw, type_)
@@ -284,7 +210,7 @@ class Decoder:
                 else:
                     plan = unnamed if name is None else plans.get(name, unnamed)
                     if plan.needs_source:
-                        source = _parsed(raw)[0] if source is None else source
+                        source = parsed(raw)[0] if source is None else source
                         plan = self._chosen(name, source) if plan is _CONDITIONAL else plan
                         if plan.properties is not None:
                             properties = plan.properties(source)
@@ -342,10 +268,10 @@ class Decoder:
     def _opened(self, raw: bytes, type_: Json) -> tuple[Event, Json]:
         """Return the event out of its envelope, and the source; refuse one with a type, or in no known envelope."""
         if type_ is None and self._mapping.envelopes:
-            source, spoilt = _parsed(raw)
+            source, spoilt = parsed(raw)
             form = self._mapping.segment_form(source)
             if form is not None and form.get("type") in _TYPES:
-                return _event(form), without_surrogates(source) if spoilt else source
+                return event_of(form), without_surrogates(source) if spoilt else source
         return refuse("bad_type")
 
     def _zone(self, name: Json, lenient: bool) -> int:
@@ -395,46 +321,6 @@ class _Work:
 
 
 _CONDITIONAL: Final = _Plan(0, 0, None, lenient=False, needs_source=True)
-
-
-def _deep_suspects(chunk: Sequence[bytes]) -> frozenset[int]:
-    """Return the places of the records with enough opening brackets to be too deep: only they need a closer look."""
-    data = np.frombuffer(b"".join(chunk), dtype=np.uint8)
-    openings = ((data & 0xDF) == ord("[")).nonzero()[0]  # 0xDF takes `{` to `[`, and nothing else
-    if openings.size <= DEPTH_MAX:
-        return frozenset()
-    ends = np.fromiter(map(len, chunk), np.int64, len(chunk)).cumsum()
-    counts = np.diff(openings.searchsorted(ends), prepend=0)
-    return frozenset((counts > DEPTH_MAX).nonzero()[0].tolist())
-
-
-def _parsed(raw: bytes) -> tuple[Json, bool]:
-    """Return the whole JSON value of a record, and whether it may have lone surrogates."""
-    try:
-        return parse(raw), False
-    except Exception:  # noqa: BLE001 - as above
-        try:
-            return parse_slowly(raw), True
-        except ValueError:
-            raise Refused("not_json") from None
-
-
-def _parsed_slowly(raw: bytes) -> tuple[Event, Json]:
-    """Return the event, and its source, of a record that the quick way refused."""
-    source, spoilt = _parsed(raw)
-    if type(source) is not dict:
-        refuse("not_an_object")
-    return _event(source), without_surrogates(source) if spoilt else source
-
-
-def _event(form: dict[str, Json]) -> Event:
-    """Return the event of a parsed object in Segment's form, lone surrogates replaced in all but the user's ids."""
-    members = {name: without_surrogates(form.get(name)) for name in Event.__struct_fields__}
-    members.update(userId=form.get("userId"), anonymousId=form.get("anonymousId"))
-    context = members["context"]
-    if context is not None:  # what isn't an object is as wrong as a time zone of the wrong type
-        members["context"] = Context(context.get("timezone") if type(context) is dict else False)
-    return Event(**members)
 
 
 def _checked_user(event: Event) -> str:

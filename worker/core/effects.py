@@ -14,15 +14,8 @@ from typing import Any
 import numpy as np
 
 from schemas.events import KINDS
-from worker.core.campaigns import (
-    NO_VARIANT,
-    ORIGIN_CAUSE,
-    ORIGIN_DIRECTION,
-    ORIGIN_SEGMENT,
-    ORIGIN_VERSION,
-    SEGMENT_MASK,
-    WAS_HELD_OUT,
-)
+from worker.core.campaigns import ORIGIN_CAUSE, ORIGIN_DIRECTION, ORIGIN_SEGMENT, ORIGIN_VERSION, SEGMENT_MASK
+from worker.core.checks import NO_VARIANT, WAS_HELD_OUT
 from worker.core.interning import Strings
 from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE
 from worker.core.program import CAUSES, Version

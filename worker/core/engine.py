@@ -13,7 +13,8 @@ import numpy as np
 from schemas.definitions import Definitions
 from schemas.models import Snapshot
 from worker.core import funnel, saving
-from worker.core.decode import REPAIRS, SLOT, Batch, DeadLetter, Decoder
+from worker.core.batch import REPAIRS, SLOT, Batch, DeadLetter
+from worker.core.decode import Decoder
 from worker.core.definitions import Checked
 from worker.core.effects import RecordWriter, iso
 from worker.core.explain import explain

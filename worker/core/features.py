@@ -9,11 +9,8 @@ import math
 import numpy as np
 
 from schemas.events import IDENTIFY, KINDS
-from worker.core.compiled import compiled
-from worker.core.conditions import SESSION_GAP_MS
-from worker.core.decode import (
+from worker.core.batch import (
     AMOUNT,
-    CATEGORY,
     CONSENT,
     DETAIL_VALUE,
     FLAGS,
@@ -23,22 +20,22 @@ from worker.core.decode import (
     ORDER,
     PRODUCT,
     PROFILING,
-    QUANTITY,
     RATING,
     TIME,
     TRAIT_NONE,
     TRAIT_NUMBER,
     TRAIT_TEXT,
-    VALUE,
     WHAT,
 )
-from worker.core.decode import ZONE as RECORD_ZONE
+from worker.core.batch import ZONE as RECORD_ZONE
+from worker.core.cart import change_cart, empty_cart
+from worker.core.compiled import compiled
+from worker.core.conditions import SESSION_GAP_MS
+from worker.core.interests import add_interests
 from worker.core.layout import (
     ACTIVITIES,
-    CART_PRODUCTS,
     EARLIEST,
     EVENINGS,
-    INTERESTS,
     LAST_ACTIVITY,
     MESSAGE_PLACE,
     MESSAGES_REMEMBERED,
@@ -63,7 +60,6 @@ __all__ = ["apply", "is_duplicate", "remember"]
 
 VIEW, CART_ADD, CART_REMOVE = KINDS.index("view"), KINDS.index("cart_add"), KINDS.index("cart_remove")
 WISHLIST, ORDERED, REFUND = KINDS.index("wishlist"), KINDS.index("order"), KINDS.index("refund")
-HALF_LIFE_MS = 14 * 86_400_000.0
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 
 
@@ -150,134 +146,6 @@ def _activity(p: Program, s: StateArrays, z: Surroundings, slot: Integer, time: 
 
 
 @compiled
-def text_after(z: Surroundings, left: Integer, right: Integer) -> bool:
-    """Return whether text number `left` sorts after `right`, by its UTF-8 bytes (the order of code points)."""
-    left_at = z.text_ends[left - 1] if left > 0 else 0
-    right_at = z.text_ends[right - 1] if right > 0 else 0
-    left_length = z.text_ends[left] - left_at
-    right_length = z.text_ends[right] - right_at
-    for place in range(min(left_length, right_length)):
-        if z.text[left_at + place] != z.text[right_at + place]:
-            return bool(z.text[left_at + place] > z.text[right_at + place])
-    return bool(left_length > right_length)
-
-
-@compiled
-def _interest_factor(p: Program, s: StateArrays, slot: Integer, time: Integer) -> float:
-    """Return what a weight of 1 at `time` is in the row's unit, which is a weight of 1 at its reference time."""
-    reference = p.settings[0]["interest_reference"]
-    weights = p.settings[0]["interest_weights"]
-    if s.wide[slot, reference] == NEVER:
-        s.wide[slot, reference] = time
-    halvings = (time - s.wide[slot, reference]) / HALF_LIFE_MS
-    if halvings > 64.0:
-        for place in range(INTERESTS):
-            s.real[slot, weights + place] *= math.pow(0.5, halvings)
-        s.wide[slot, reference] = time
-        return 1.0
-    return math.pow(2.0, halvings)
-
-
-@compiled
-def _interest(p: Program, s: StateArrays, z: Surroundings, slot: Integer, category: Integer, weight: float) -> None:
-    """Add `weight` to a category; a new one takes a free place, else the weakest's if it comes before it."""
-    ids = p.settings[0]["interest_ids"]
-    weights = p.settings[0]["interest_weights"]
-    weakest = 0
-    for place in range(INTERESTS):
-        held = s.narrow[slot, ids + place]
-        if held == category:
-            s.real[slot, weights + place] += weight
-            return
-        if held < 0:
-            s.narrow[slot, ids + place] = category
-            s.real[slot, weights + place] = weight
-            return
-        low = s.real[slot, weights + weakest]
-        own = s.real[slot, weights + place]
-        if own < low or (own == low and text_after(z, held, s.narrow[slot, ids + weakest])):
-            weakest = place
-    low = s.real[slot, weights + weakest]
-    if weight > low or (weight == low and text_after(z, s.narrow[slot, ids + weakest], category)):
-        s.narrow[slot, ids + weakest] = category
-        s.real[slot, weights + weakest] = weight
-
-
-@compiled
-def _interests(
-    p: Program,
-    s: StateArrays,
-    z: Surroundings,
-    slot: Integer,
-    kind: Integer,
-    time: Integer,
-    lines: Table,
-    first: Integer,
-    last: Integer,
-) -> None:
-    weight = float(p.kinds[kind]["interest"])
-    if first == last:
-        return
-    factor = _interest_factor(p, s, slot, time)
-    for row in range(first, last):
-        category = np.int64(lines[row, CATEGORY])
-        fresh = bool(category >= 0)
-        for earlier in range(first, row):
-            if np.int64(lines[earlier, CATEGORY]) == category:
-                fresh = False
-        if fresh:
-            _interest(p, s, z, slot, category, weight * factor)
-
-
-@compiled
-def _cart_product(p: Program, s: StateArrays, slot: Integer, product: Integer, quantity: float) -> None:
-    """Add `quantity` (negative: take away) of a product to the ones the cart is known to hold."""
-    ids = p.settings[0]["cart_ids"]
-    quantities = p.settings[0]["cart_quantities"]
-    place = 0
-    while place < CART_PRODUCTS and s.narrow[slot, ids + place] >= 0 and s.narrow[slot, ids + place] != product:
-        place += 1
-    if place == CART_PRODUCTS:
-        if quantity > 0.0:
-            s.narrow[slot, p.settings[0]["cart_truncated"]] = 1
-        return
-    if s.narrow[slot, ids + place] < 0:
-        s.real[slot, quantities + place] = 0.0
-    s.narrow[slot, ids + place] = product
-    s.real[slot, quantities + place] += quantity
-    if s.real[slot, quantities + place] > 0.0:
-        return
-    while place + 1 < CART_PRODUCTS and s.narrow[slot, ids + place + 1] >= 0:
-        s.narrow[slot, ids + place] = s.narrow[slot, ids + place + 1]
-        s.real[slot, quantities + place] = s.real[slot, quantities + place + 1]
-        place += 1
-    s.narrow[slot, ids + place] = -1
-
-
-@compiled
-def _cart(p: Program, s: StateArrays, slot: Integer, sign: float, lines: Table, first: Integer, last: Integer) -> None:
-    """Change items and value line by line; each stops at 0 by itself at every step."""
-    items = p.settings[0]["cart_items"]
-    value = p.settings[0]["cart_value"]
-    for row in range(first, last):
-        s.real[slot, items] = max(0.0, s.real[slot, items] + sign * lines[row, QUANTITY])
-        s.wide[slot, value] = max(0, s.wide[slot, value] + np.int64(sign * lines[row, VALUE]))
-        product = np.int64(lines[row, PRODUCT])
-        if product >= 0 and p.settings[0]["cart_ids"] >= 0:
-            _cart_product(p, s, slot, product, sign * lines[row, QUANTITY])
-
-
-@compiled
-def _empty_cart(p: Program, s: StateArrays, slot: Integer) -> None:
-    s.real[slot, p.settings[0]["cart_items"]] = 0.0
-    s.wide[slot, p.settings[0]["cart_value"]] = 0
-    if p.settings[0]["cart_ids"] >= 0:
-        s.narrow[slot, p.settings[0]["cart_truncated"]] = 0
-        for place in range(CART_PRODUCTS):
-            s.narrow[slot, p.settings[0]["cart_ids"] + place] = -1
-
-
-@compiled
 def _view(p: Program, s: StateArrays, slot: Integer, lines: Table, first: Integer, last: Integer) -> None:
     """Move the viewed products to the front of the recent ones."""
     ids = p.settings[0]["recent_ids"]
@@ -307,15 +175,15 @@ def _products(
     last: Integer,
 ) -> None:
     if kind == CART_ADD:
-        _cart(p, s, slot, 1.0, lines, first, last)
+        change_cart(p, s, slot, 1.0, lines, first, last)
     elif kind == CART_REMOVE:
-        _cart(p, s, slot, -1.0, lines, first, last)
+        change_cart(p, s, slot, -1.0, lines, first, last)
     elif kind == ORDERED:
-        _empty_cart(p, s, slot)
+        empty_cart(p, s, slot)
     elif kind == VIEW and p.settings[0]["recent_ids"] >= 0:
         _view(p, s, slot, lines, first, last)
     if p.kinds[kind]["interest"] != 0.0:
-        _interests(p, s, z, slot, kind, time, lines, first, last)
+        add_interests(p, s, z, slot, kind, time, lines, first, last)
 
 
 @compiled

@@ -10,20 +10,17 @@ A reader takes the event's properties and returns (order hash, amount in hundred
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from xxhash import xxh3_64_intdigest
 
 from schemas.definitions import Definitions, channels
 from schemas.events import AMOUNT_MAX, EXACT_MAX, IDENTIFY, KIND_NUMBERS, TEXT_BYTES_MAX
+from worker.core.batch import CONSENT, PROFILING, RATING, TRAIT_NONE, TRAIT_NUMBER, TRAIT_TEXT, refuse
 from worker.core.interning import Strings
 
-__all__ = [
-    "CONSENT", "PROFILING", "RATING", "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT", "FieldReader", "Refused", "id_hash",
-    "refuse",
-]  # fmt: skip
+__all__ = ["FieldReader", "Reader", "id_hash"]
 
-TRAIT_NUMBER, TRAIT_TEXT, TRAIT_NONE, CONSENT, PROFILING, RATING = range(6)
 
 SHORT: Final = TEXT_BYTES_MAX // 4  # a text of so many characters needs no counting of bytes
 NOTHING: Final = (0, 0)
@@ -32,18 +29,6 @@ Json = Any
 Properties = dict[str, Json]
 Row = tuple[str | None, str | None, float, float]  # product, category, quantity, value (hundredths, not rounded yet)
 Reader = Callable[[Properties], tuple[int, int]]
-
-
-class Refused(Exception):  # noqa: N818 - a verdict on the input, not an error
-    """The record becomes a dead letter."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-def refuse(reason: str) -> NoReturn:
-    """Make the record a dead letter."""
-    raise Refused(reason)
 
 
 def id_hash(text: str) -> int:
@@ -304,7 +289,7 @@ class FieldReader:
             return value if len(value) <= SHORT else self._cut(value)
         if value is None:
             return None
-        refuse("bad_field")
+        return refuse("bad_field")
 
     def _id(self, value: Json) -> str | None:
         """Return a text that nothing keeps, so that it needs no cutting."""
@@ -371,4 +356,4 @@ def _consent(value: Json) -> float:
         return 0.0
     if value is None:
         return -1.0
-    refuse("bad_field")
+    return refuse("bad_field")

@@ -11,10 +11,10 @@ there, and calls again; nothing is half done, because a record's first act, lett
 import numpy as np
 
 from schemas.events import IDENTIFY
+from worker.core.batch import ACTIVITY, AMOUNT, FLAGS, KIND, OFFSET, REPAIRS, SLOT, TIME
+from worker.core.batch import CLOCK as RECORD_CLOCK
 from worker.core.campaigns import convert, decide_campaigns
 from worker.core.compiled import compiled, entry
-from worker.core.decode import ACTIVITY, AMOUNT, FLAGS, KIND, OFFSET, REPAIRS, SLOT, TIME
-from worker.core.decode import CLOCK as RECORD_CLOCK
 from worker.core.features import apply, is_duplicate
 from worker.core.layout import CLOCK, FOREVER, LAST_ACTIVITY, NEVER, USER_HASH, VERSION
 from worker.core.scoring import sample

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
-__all__ = ["Context", "Event", "depth", "parse", "parse_event", "parse_slowly", "without_surrogates"]
+from schemas.events import DEPTH_MAX
+from worker.core.batch import Refused, refuse
+
+__all__ = [
+    "Context", "Event", "deep_suspects", "depth", "event_of", "parse", "parse_event", "parse_slowly", "parsed",
+    "parsed_slowly", "without_surrogates",
+]  # fmt: skip
+
+Json = Any
 
 
 class Context(msgspec.Struct, gc=False):
@@ -90,3 +100,43 @@ def _refuse_constant(text: str) -> None:
 
 
 _DECODER: Final = json.JSONDecoder(parse_int=_whole_number, parse_constant=_refuse_constant)
+
+
+def deep_suspects(chunk: Sequence[bytes]) -> frozenset[int]:
+    """Return the places of the records with enough opening brackets to be too deep: only they need a closer look."""
+    data = np.frombuffer(b"".join(chunk), dtype=np.uint8)
+    openings = ((data & 0xDF) == ord("[")).nonzero()[0]  # 0xDF takes `{` to `[`, and nothing else
+    if openings.size <= DEPTH_MAX:
+        return frozenset()
+    ends = np.fromiter(map(len, chunk), np.int64, len(chunk)).cumsum()
+    counts = np.diff(openings.searchsorted(ends), prepend=0)
+    return frozenset((counts > DEPTH_MAX).nonzero()[0].tolist())
+
+
+def parsed(raw: bytes) -> tuple[Json, bool]:
+    """Return the whole JSON value of a record, and whether it may have lone surrogates."""
+    try:
+        return parse(raw), False
+    except Exception:  # noqa: BLE001 - as above
+        try:
+            return parse_slowly(raw), True
+        except ValueError:
+            raise Refused("not_json") from None
+
+
+def parsed_slowly(raw: bytes) -> tuple[Event, Json]:
+    """Return the event, and its source, of a record that the quick way refused."""
+    source, spoilt = parsed(raw)
+    if type(source) is not dict:
+        refuse("not_an_object")
+    return event_of(source), without_surrogates(source) if spoilt else source
+
+
+def event_of(form: dict[str, Json]) -> Event:
+    """Return the event of a parsed object in Segment's form, lone surrogates replaced in all but the user's ids."""
+    members = {name: without_surrogates(form.get(name)) for name in Event.__struct_fields__}
+    members.update(userId=form.get("userId"), anonymousId=form.get("anonymousId"))
+    context = members["context"]
+    if context is not None:  # what isn't an object is as wrong as a time zone of the wrong type
+        members["context"] = Context(context.get("timezone") if type(context) is dict else False)
+    return Event(**members)

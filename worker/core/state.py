@@ -9,7 +9,7 @@ doesn't pass for them before it has.
 import numpy as np
 import numpy.typing as npt
 
-from worker.core.campaigns import HOURS_COUNTED
+from worker.core.checks import HOURS_COUNTED
 from worker.core.funnel import BLOCK, migrate
 from worker.core.layout import FOREVER, NEVER, USER_HASH, Layout
 from worker.core.seeds import seed_of
