@@ -10,11 +10,22 @@ import math
 
 import numpy as np
 
+from worker.core.comparisons import (
+    EQUAL,
+    FALSE,
+    SESSION_GAP_MS,
+    TRUE,
+    UNKNOWN,
+    compare,
+    crossing,
+    growing_flip,
+    session_flip,
+    window_flip,
+)
 from worker.core.compiled import compiled
 from worker.core.layout import (
     ACTIVITIES,
     FOREVER,
-    HEADS,
     INTERESTS,
     NEVER,
     SESSION_EVENTS,
@@ -22,16 +33,11 @@ from worker.core.layout import (
     SESSION_LAST,
 )
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Table
-from worker.core.windows import WIDTHS, next_change
-
-FALSE, TRUE, UNKNOWN = 0, 1, 2
-SESSION_GAP_MS = 1_800_000
+from worker.core.windows import next_change
 
 # Instructions of a number: what the stack machine does, in postfix order.
 (CONSTANT, COUNT, MONEY, REAL, SINCE, AGE, IN_SESSION, SESSION_SPAN, SHARE, INTEREST, TRAIT,
  ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, NEGATE) = range(17)  # fmt: skip
-# Operators of a comparison.
-LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, UNEQUAL = range(6)
 # Atoms: how a comparison is held against the row.
 SIMPLE, GENERAL, TEXT, IN_SEGMENT, IN_CLUSTER = range(5)
 # How a simple atom's value moves while time passes.
@@ -131,67 +137,6 @@ def _arithmetic(operation: Integer, left: float, right: float) -> float:
 
 
 @compiled
-def compare(operator: Integer, left: float, right: float) -> Integer:
-    """Return whether `left operator right` holds, UNKNOWN where either is null."""
-    if math.isnan(left) or math.isnan(right):
-        return UNKNOWN
-    if operator == GREATER_EQUAL:
-        return TRUE if left >= right else FALSE
-    if operator == GREATER:
-        return TRUE if left > right else FALSE
-    if operator == LESS:
-        return TRUE if left < right else FALSE
-    if operator == LESS_EQUAL:
-        return TRUE if left <= right else FALSE
-    if operator == EQUAL:
-        return TRUE if left == right else FALSE
-    return TRUE if left != right else FALSE
-
-
-@compiled
-def _window_flip(
-    p: Program, s: StateArrays, slot: Integer, place: Integer, operator: Integer, constant: float, truth: Integer
-) -> Integer:
-    """Return when a window's value, losing hop after hop, first compares differently."""
-    if operator < EQUAL and compare(operator, 0.0, constant) == truth:
-        return FOREVER
-    window = p.windows[place]
-    amount = window["amount"] == 1
-    hops = window["hops"]
-    head = np.int64(s.narrow[slot, HEADS + window["width"]])
-    rest = s.wide[slot, window["sum"]] if amount else np.int64(s.narrow[slot, window["sum"]])
-    for hop in range(head - hops + 1, head + 1):
-        if rest == 0:
-            break
-        cell = window["at"] + hop % hops
-        lost = s.wide[slot, cell] if amount else np.int64(s.narrow[slot, cell])
-        if lost != 0:
-            rest -= lost
-            if compare(operator, rest / 100.0 if amount else np.float64(rest), constant) != truth:
-                return (hop + hops) * WIDTHS[window["width"]]
-    return FOREVER
-
-
-@compiled
-def _growing_flip(origin: Integer, clock: Integer, operator: Integer, reached: Integer, passed: Integer) -> Integer:
-    """Return when a time since `origin` crosses its threshold: equal from `reached` ms on, above from `passed` on."""
-    if origin == NEVER:
-        return FOREVER
-    elapsed = clock - origin
-    if elapsed < reached and operator != GREATER and operator != LESS_EQUAL:
-        return min(origin + reached, FOREVER)
-    if elapsed < passed and operator != GREATER_EQUAL and operator != LESS:
-        return min(origin + passed, FOREVER)
-    return FOREVER
-
-
-@compiled
-def _session_flip(s: StateArrays, slot: Integer, clock: Integer) -> Integer:
-    end = s.wide[slot, SESSION_LAST] + SESSION_GAP_MS
-    return end if clock < end else FOREVER
-
-
-@compiled
 def _simple(p: Program, s: StateArrays, slot: Integer, clock: Integer, atom: Row) -> tuple[Integer, Integer]:
     code = p.numbers[atom["left_first"]]
     value = load(p, s, slot, clock, code)
@@ -201,26 +146,10 @@ def _simple(p: Program, s: StateArrays, slot: Integer, clock: Integer, atom: Row
     if flow == STILL or truth == UNKNOWN:
         return truth, FOREVER
     if flow == GROWING:
-        return truth, _growing_flip(s.wide[slot, code["column"]], clock, operator, atom["reached"], atom["passed"])
+        return truth, growing_flip(s.wide[slot, code["column"]], clock, operator, atom["reached"], atom["passed"])
     if flow == WINDOW:
-        return truth, _window_flip(p, s, slot, code["window"], operator, atom["constant"], truth)
-    return truth, _session_flip(s, slot, clock)
-
-
-@compiled
-def _crossing(origin: Integer, clock: Integer, seconds: float) -> Integer:
-    """Return the next ms at which a time since `origin` reaches or passes `seconds`."""
-    if origin == NEVER or not abs(seconds) < 1e14:
-        return FOREVER
-    elapsed = clock - origin
-    candidate = max(elapsed + 1, np.int64(math.floor(seconds * 1000.0)) - 1)
-    for _ in range(4):
-        now = candidate / 1000.0
-        before = (candidate - 1) / 1000.0
-        if (now >= seconds) != (before >= seconds) or (now > seconds) != (before > seconds):
-            return origin + candidate
-        candidate += 1
-    return FOREVER
+        return truth, window_flip(p, s, slot, code["window"], operator, atom["constant"], truth)
+    return truth, session_flip(s, slot, clock)
 
 
 @compiled
@@ -231,13 +160,13 @@ def _general(
     right = number(p, s, scratch, slot, clock, atom["right_first"], atom["right_last"])
     instant = FOREVER
     if atom["left_time"] >= 0 and atom["right_time"] < 0:
-        instant = _crossing(s.wide[slot, atom["left_time"]], clock, right)
+        instant = crossing(s.wide[slot, atom["left_time"]], clock, right)
     elif atom["right_time"] >= 0 and atom["left_time"] < 0:
-        instant = _crossing(s.wide[slot, atom["right_time"]], clock, left)
+        instant = crossing(s.wide[slot, atom["right_time"]], clock, left)
     for place in range(atom["left_first"], atom["right_last"]):
         code = p.numbers[place]
         if code["operation"] == IN_SESSION or code["operation"] == SESSION_SPAN:
-            instant = min(instant, _session_flip(s, slot, clock))
+            instant = min(instant, session_flip(s, slot, clock))
         elif code["window"] >= 0:
             instant = min(instant, next_change(p, s.wide, s.narrow, slot, code["window"]))
     return compare(atom["operator"], left, right), instant

@@ -10,24 +10,26 @@ from typing import Any, Literal
 
 import numpy as np
 
-from schemas.definitions import Definitions
 from schemas.models import Snapshot
 from worker.core import funnel, saving
 from worker.core.batch import REPAIRS, SLOT, Batch, DeadLetter
 from worker.core.decode import Decoder
 from worker.core.definitions import Checked
-from worker.core.effects import RecordWriter, iso
+from worker.core.effects import RecordWriter
 from worker.core.explain import explain
 from worker.core.handles import handle
 from worker.core.interning import Strings, Users
-from worker.core.layout import CLOCK, NEVER, SEQ
+from worker.core.layout import NEVER
 from worker.core.mapping import Mapping
-from worker.core.program import CAUSES, Retired, RetiredCampaign, Version, build
+from worker.core.memberships import member_counts, memberships
+from worker.core.outputs import empty_outputs, with_larger_heap
+from worker.core.program import CAUSES, Version, build
 from worker.core.records import DeadLetterRecord, Effects
+from worker.core.retired import Retired, retired_by
 from worker.core.saving import Saved, restored_rows
 from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
-from worker.core.tables import Outputs, Surroundings, table
+from worker.core.tables import Surroundings
 from worker.core.zones import Zones
 
 __all__ = ["Engine"]
@@ -107,7 +109,7 @@ class Engine:
         self._writer = RecordWriter(
             version, self.hashes, self.users.ids, self.strings, self.zones, self.topic, self.partition
         )
-        self._outputs = _outputs(version)
+        self._outputs = empty_outputs(version)
 
     def publish(self, checked: Checked | None = None, model: Snapshot | None = None, *, wall_ms: int,
                 at_once: bool = True) -> Effects:  # fmt: skip
@@ -121,7 +123,7 @@ class Engine:
             self._pass_time(self.clock_ms, EVERYTHING, wall_ms, effects)
         old = self.version
         cause = "model" if checked is None else "definition"
-        retired = _retired(old, checked or old.checked)
+        retired = retired_by((checked or old.checked).definitions, old.checked.definitions)
         self.hashes.append((checked or old.checked).hash)
         clock = NEVER if self.clock_ms is None else self.clock_ms
         self.version = self._build(checked or old.checked, model or old.model, clock, cause, retired)
@@ -130,7 +132,7 @@ class Engine:
         self.taken = 0
         self._begin_version()
         if at_once:
-            _merge(effects, self.work(EVERYTHING, wall_ms=wall_ms))
+            effects.add(self.work(EVERYTHING, wall_ms=wall_ms))
         return effects
 
     def _carry_hours(self, old: Version) -> None:
@@ -177,7 +179,7 @@ class Engine:
             return effects
         self.clock_ms = batch.clock_ms
         self.rows.add(self.users.ids[self.rows.count :])
-        self.rows.carry_over(batch.records[:, SLOT])
+        self.rows.carried_over(batch.records[:, SLOT])
         self._run(batch, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
         return effects
 
@@ -231,7 +233,7 @@ class Engine:
         """Evaluate up to `rows_max` users whom the version in force has yet to see."""
         effects = Effects()
         last = min(self.rows.count, self.taken + rows_max)
-        self.rows.carry_over(np.arange(self.taken, last, dtype=np.int64))
+        self.rows.carried_over(np.arange(self.taken, last, dtype=np.int64))
         self._outputs.counts[funnel.HORIZON] = NEVER
         while self.taken < last:
             self.taken = funnel.take_effect(*self._arguments(), self.taken, last, self._judging_wall(wall_ms))
@@ -250,7 +252,7 @@ class Engine:
         """Put those who fall due by `horizon` on the heap, all of them unless told otherwise."""
         heap_most = min(rows_max, self.rows.count) + self.rows.count // 8 + 4 * funnel.BLOCK
         if len(self._outputs.heap_due) < heap_most:
-            self._grow_heap(heap_most)
+            self._outputs = with_larger_heap(self._outputs, heap_most)
         self._outputs.counts[HEAP] = 0
         self._outputs.counts[funnel.HORIZON] = horizon
         _, state, _, outputs = self._arguments()
@@ -299,77 +301,25 @@ class Engine:
         outputs.counts[:HEAP] = 0
         outputs.counts[funnel.REPAIRED :] = 0
         if outputs.counts[HEAP] + funnel.BLOCK > len(outputs.heap_due) // 2:
-            self._grow_heap(2 * len(outputs.heap_due))
-
-    def _grow_heap(self, size: int) -> None:
-        old = self._outputs
-        heap_due, heap_slot = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        heap_due[: len(old.heap_due)] = old.heap_due
-        heap_slot[: len(old.heap_slot)] = old.heap_slot
-        self._outputs = old._replace(heap_due=heap_due, heap_slot=heap_slot)
+            self._outputs = with_larger_heap(outputs, 2 * len(outputs.heap_due))
 
     # What is known.
 
     def members(self) -> dict[str, int]:
         """Return how many users are in each segment (tiers and clusters by their full id)."""
-        layout, definitions = self.version.layout, self.version.checked.definitions
-        wide, narrow = self._current()
-        counts: dict[str, int] = {}
-        for segment in definitions.segments:
-            if segment.clusters:
-                held = narrow[:, layout[f"cluster_of:{segment.id}"]]
-                numbers, totals = np.unique(held[held >= 0], return_counts=True)
-                names = sorted((self.strings.texts[n], int(c)) for n, c in zip(numbers, totals, strict=True))
-                counts.update(names)
-                continue
-            for name in [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]:
-                counts[name] = int(np.count_nonzero(wide[:, layout[f"member:{name}"]] != NEVER))
-        return counts
-
-    def _current(self) -> tuple[Any, Any]:
-        """Return the rows of all users, all carried over, as int64 and as int32."""
-        self.rows.carry_over(np.arange(self.rows.count, dtype=np.int64))
-        rows = self.rows.rows[: self.rows.count]
-        return rows, rows.view(np.int32)
+        return member_counts(self.version, self.rows, self.strings)
 
     def memberships(self, slots: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the membership record of each user (of `slots`) who has had a transition."""
-        wide, narrow = self._current()
-        columns = self._membership_columns()
-        for slot in range(len(wide)) if slots is None else slots:
-            if narrow[slot, SEQ] == 0:
-                continue
-            held = [
-                (name, int(wide[slot, column]), cluster)
-                for name, column, cluster in columns
-                if wide[slot, column] != NEVER
-            ]
-            yield {
-                "user_id": self.users.ids[slot],
-                "segments": [
-                    {"id": name if cluster < 0 else self.strings.texts[narrow[slot, cluster]], "since": iso(since)}
-                    for name, since, cluster in held
-                ],
-                "seq": int(narrow[slot, SEQ]),
-                "as_of": iso(max(int(wide[slot, CLOCK]), self.passed_ms)),
-            }
-
-    def _membership_columns(self) -> list[tuple[str, int, int]]:
-        """Return (id, column of the entry time, column of the cluster's segment or -1) in the file's order."""
-        layout = self.version.layout
-        columns = []
-        for segment in self.version.checked.definitions.segments:
-            cluster = layout[f"cluster_of:{segment.id}"] if segment.clusters else -1
-            names = [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]
-            columns += [(name, layout[f"member:{name}"], cluster) for name in names]
-        return columns
+        chosen = range(self.rows.count) if slots is None else slots
+        return memberships(self.version, self.rows, self.users, self.strings, self.passed_ms, chosen)
 
     def explain(self, user_id: str) -> dict[str, Any] | None:
         """Return why a user is where she is: every segment's clauses with their values; None if she is unknown."""
         slot = self.users.slots.get(user_id)
         if slot is None or slot >= self.rows.count:
             return None
-        self.rows.carry_over(np.array([slot], np.int64))
+        self.rows.carried_over(np.array([slot], np.int64))
         return explain(self.version, self.rows, self.strings, self.zones, self._outputs, user_id, slot, self.passed_ms)
 
     @property
@@ -391,51 +341,3 @@ class Engine:
         Raises `saving.StateError` if the bytes are no saved state, or one under other definitions or another model.
         """
         return saving.from_bytes(cls, data, checked, mapping, model)
-
-
-def _outputs(version: Version) -> Outputs:
-    """Return empty outputs with room for the largest single evaluation many times over."""
-    settings = version.program.settings[0]
-    decisions = 4 * int(settings["decisions_most"]) + 1024
-    return Outputs(
-        transitions=table("transitions", 4 * int(settings["transitions_most"]) + 8192),
-        reasons=table("reasons", 4 * int(settings["reasons_most"]) + 32_768),
-        decisions=table("decisions", decisions),
-        conversions=table("conversions", decisions),
-        triggers=np.zeros((decisions, version.layout.words), np.int64),
-        counts=np.zeros(funnel.COUNTERS, np.int64),
-        heap_due=np.zeros(8 * funnel.BLOCK, np.int64),
-        heap_slot=np.zeros(8 * funnel.BLOCK, np.int64),
-        scratch=np.zeros(256),
-        features=np.zeros(max(1, len(version.program.inputs))),
-        truths=np.zeros(256, np.int64),
-        instants=np.zeros(256, np.int64),
-    )
-
-
-def _retired(old: Version, checked: Checked) -> Retired:
-    """Return what `checked` no longer has of the version before."""
-
-    def ids(definitions: Definitions) -> tuple[dict[str, None], dict[str, None]]:
-        plain = {
-            name: None
-            for segment in definitions.segments
-            for name in ([f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id])
-            if not segment.clusters
-        }
-        return plain, {segment.id: None for segment in definitions.segments if segment.clusters}
-
-    before, after = ids(old.checked.definitions), ids(checked.definitions)
-    campaigns = {campaign.id for campaign in checked.definitions.campaigns}
-    gone = tuple(RetiredCampaign(c.id, c.channel) for c in old.checked.definitions.campaigns if c.id not in campaigns)
-    segments, clusters = (tuple(name for name in b if name not in a) for b, a in zip(before, after, strict=True))
-    return Retired(segments, clusters, gone)
-
-
-def _merge(effects: Effects, more: Effects) -> None:
-    """Append `more` of the same step."""
-    effects.transitions += more.transitions
-    effects.decisions += more.decisions
-    effects.triggers += more.triggers
-    effects.conversions += more.conversions
-    effects.evaluations += more.evaluations

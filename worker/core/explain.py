@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from worker.core.comparisons import UNKNOWN
 from worker.core.compiled import entry
-from worker.core.conditions import UNKNOWN, holds
+from worker.core.conditions import holds
 from worker.core.effects import RecordWriter, iso
 from worker.core.handles import handle
 from worker.core.interning import Strings

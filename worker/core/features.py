@@ -29,8 +29,8 @@ from worker.core.batch import (
 )
 from worker.core.batch import ZONE as RECORD_ZONE
 from worker.core.cart import change_cart, empty_cart
+from worker.core.comparisons import SESSION_GAP_MS
 from worker.core.compiled import compiled
-from worker.core.conditions import SESSION_GAP_MS
 from worker.core.interests import add_interests
 from worker.core.layout import (
     ACTIVITIES,

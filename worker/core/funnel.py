@@ -15,6 +15,7 @@ from worker.core.batch import ACTIVITY, AMOUNT, FLAGS, KIND, OFFSET, REPAIRS, SL
 from worker.core.batch import CLOCK as RECORD_CLOCK
 from worker.core.campaigns import convert, decide_campaigns
 from worker.core.compiled import compiled, entry
+from worker.core.due_heap import pop, push
 from worker.core.features import apply, is_duplicate
 from worker.core.layout import CLOCK, FOREVER, LAST_ACTIVITY, NEVER, USER_HASH, VERSION
 from worker.core.scoring import sample
@@ -60,47 +61,6 @@ def _has_room(p: Program, o: Outputs) -> bool:
 
 
 @compiled
-def _push(o: Outputs, due: Integer, slot: Integer) -> None:
-    """Put (due, slot) on the heap of what falls due within this call."""
-    place = o.counts[HEAP]
-    o.counts[HEAP] += 1
-    while place > 0:
-        parent = (place - 1) // 2
-        if o.heap_due[parent] < due or (o.heap_due[parent] == due and o.heap_slot[parent] <= slot):
-            break
-        o.heap_due[place] = o.heap_due[parent]
-        o.heap_slot[place] = o.heap_slot[parent]
-        place = parent
-    o.heap_due[place] = due
-    o.heap_slot[place] = slot
-
-
-@compiled
-def _pop(o: Outputs) -> None:
-    """Take the first (due, slot) off the heap; the caller has read it at place 0."""
-    o.counts[HEAP] -= 1
-    size = o.counts[HEAP]
-    due = o.heap_due[size]
-    slot = o.heap_slot[size]
-    place = 0
-    while 2 * place + 1 < size:
-        child = 2 * place + 1
-        right = child + 1
-        if right < size and (
-            o.heap_due[right] < o.heap_due[child]
-            or (o.heap_due[right] == o.heap_due[child] and o.heap_slot[right] < o.heap_slot[child])
-        ):
-            child = right
-        if due < o.heap_due[child] or (due == o.heap_due[child] and slot <= o.heap_slot[child]):
-            break
-        o.heap_due[place] = o.heap_due[child]
-        o.heap_slot[place] = o.heap_slot[child]
-        place = child
-    o.heap_due[place] = due
-    o.heap_slot[place] = slot
-
-
-@compiled
 def _next_daily(s: StateArrays, slot: Integer, clock: Integer) -> Integer:
     """Return the user's next daily instant after `clock`, FOREVER past 90 days of silence."""
     last = s.wide[slot, LAST_ACTIVITY]
@@ -140,7 +100,7 @@ def evaluate(
     s.due[slot] = due
     s.block_due[slot // BLOCK] = min(s.block_due[slot // BLOCK], due)
     if due <= o.counts[HORIZON]:
-        _push(o, due, slot)
+        push(o, due, slot)
 
 
 @compiled
@@ -237,7 +197,7 @@ def drain(p: Program, s: StateArrays, z: Surroundings, o: Outputs, until: Intege
             return False
         due = o.heap_due[0]
         slot = o.heap_slot[0]
-        _pop(o)
+        pop(o)
         # A row whose due instant has moved since has another entry, or needs none.
         if s.due[slot] == due:
             _pass_instant(p, s, z, o, slot, wall)
@@ -284,7 +244,7 @@ def collect_due(s: StateArrays, o: Outputs, users: Integer, horizon: Integer, ro
         least = FOREVER
         for slot in range(block * BLOCK, min(users, (block + 1) * BLOCK)):
             if s.due[slot] <= horizon:
-                _push(o, s.due[slot], slot)
+                push(o, s.due[slot], slot)
             least = min(least, s.due[slot])
         s.block_due[block] = least
     return True

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.core import conditions as c
 from worker.core.catalogue import Feature, feature
+from worker.core.comparisons import EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, UNEQUAL
 from worker.core.interning import Strings
 from worker.core.layout import EARLIEST, EVENINGS, FOREVER, LAST_ACTIVITY, NEVER, SESSIONS, WEEKENDS
 from worker.core.rules import (
@@ -31,7 +32,7 @@ __all__ = ["Lowering", "first_ms"]
 
 Row = dict[str, Any]
 
-_OPERATORS = {"<": c.LESS, "<=": c.LESS_EQUAL, ">": c.GREATER, ">=": c.GREATER_EQUAL, "==": c.EQUAL, "!=": c.UNEQUAL}
+_OPERATORS = {"<": LESS, "<=": LESS_EQUAL, ">": GREATER, ">=": GREATER_EQUAL, "==": EQUAL, "!=": UNEQUAL}
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _ARITHMETIC = {"+": c.ADD, "-": c.SUBTRACT, "*": c.MULTIPLY, "/": c.DIVIDE}
 _SECONDS_PER_MONTH = 2_592_000.0

@@ -6,7 +6,6 @@ has (segments, campaigns) is kept as retired for one version, so that members le
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,33 +26,18 @@ from worker.core.layout import (
     Layout,
 )
 from worker.core.lowering import Lowering, Row
-from worker.core.rules import Condition, Read
+from worker.core.model_tables import ModelTables
+from worker.core.retired import Retired, RetiredCampaign
+from worker.core.rules import Condition
 from worker.core.seeds import seed_of
 from worker.core.segments import CLUSTERS, RETIRED, RETIRED_CLUSTERS, SEGMENT, TIERS
 from worker.core.tables import Program, table
 from worker.core.zones import Zones
 
-__all__ = ["CAUSES", "Retired", "RetiredCampaign", "Version", "build"]
+__all__ = ["CAUSES", "Version", "build"]
 
 CAUSES = ("event", "timer", "model", "definition", "erasure")
 _INTEREST_WEIGHTS = {"view": 1.0, "cart_add": 3.0, "wishlist": 2.0, "order": 5.0}
-
-
-@dataclass(frozen=True)
-class RetiredCampaign:
-    """What is still needed of a campaign that is gone: whose pending triggers are cancelled."""
-
-    id: str
-    channel: str | None
-
-
-@dataclass(frozen=True)
-class Retired:
-    """What the version before had and this one hasn't: segment ids, ids of clusters segments, campaigns."""
-
-    segments: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
-    campaigns: tuple[RetiredCampaign, ...] = ()
 
 
 @dataclass
@@ -114,6 +98,7 @@ class _Builder:
         self.segments: dict[str, Row] = {}
         self.lowering = Lowering(strings, list(self.definitions.traits), self.segments)
         self.column = self.lowering.column
+        self.scoring = ModelTables(model, self.lowering)
         self.settings: Row = {}
 
     def version(self, number: int, clock: int, cause: str, braked: frozenset[str],
@@ -121,7 +106,7 @@ class _Builder:
         """Lower, lay out, fill the tables."""
         self._number_members()
         self._lower_members()
-        inputs = self._inputs()
+        inputs = self.scoring.inputs()
         campaigns: list[Campaign | RetiredCampaign] = [*self.definitions.campaigns, *self.retired.campaigns]
         gone = [campaign.id for campaign in self.retired.campaigns]
         sending = CampaignTables(self.definitions, gone, self.lowering, self.strings, self.units, self.segments)
@@ -134,7 +119,7 @@ class _Builder:
             "numbers": self.lowering.numbers, "atoms": self.lowering.atoms, "conditions": self.lowering.conditions,
             "clauses": self.lowering.clauses, "members": self.members, "units": self.units, "campaigns": rows,
             "variants": sending.variants, "caps": caps, "inputs": inputs, "settings": [self.settings],
-            "samples": self._samples(), **tables,
+            "samples": self.scoring.samples(), **tables,
         }  # fmt: skip
         program = self._program(layout, lowered, sending.turns())
         return Version(number, self.checked, self.model, layout, program, self.lowering.clause_texts, campaigns,
@@ -198,42 +183,6 @@ class _Builder:
             if condition is not None:
                 row |= {f"{prefix}_{key}": value for key, value in self.lowering.condition(condition).items()}
         return row
-
-    # The model.
-
-    def _inputs(self) -> list[Row]:
-        """Lower the model's features, where something is scored from them."""
-        if self.model is None or not any("target" in row or row["column"] == "cluster"
-                                         for row in self.lowering.samples.values()):  # fmt: skip
-            return []
-        rows = []
-        for entry in self.model.features:
-            first, last = self.lowering.expression(Read(entry.name, None), sampling=True)
-            rows.append({"first": first, "last": last, "log": int(entry.log), "missing": entry.missing,
-                         "mean": entry.mean, "scale": entry.scale})  # fmt: skip
-        return rows
-
-    def _samples(self) -> list[Row]:
-        """Point percentiles at their quantiles and probabilities at their target, -1 where the model has none."""
-        rows = []
-        targets = list(self.model.targets) if self.model else []
-        starts = self._quantile_ranges()
-        for sampled in self.lowering.samples.values():
-            row = dict(sampled)
-            if "quantiles" in row:
-                row["low"], row["high"] = starts.get(row.pop("quantiles"), (-1, -1))
-            if "target" in row:
-                target = row.pop("target")
-                row["first"] = targets.index(target) if target in targets else -1
-            rows.append(row)
-        return rows
-
-    def _quantile_ranges(self) -> dict[str, tuple[int, int]]:
-        ranges, start = {}, 0
-        for name, values in (self.model.quantiles if self.model else {}).items():
-            ranges[name] = (start, start + len(values))
-            start += len(values)
-        return ranges
 
     # Columns that many share.
 
@@ -341,40 +290,15 @@ class _Builder:
 
         tables = {name: table(name, [resolve(row) for row in entries]) for name, entries in rows.items()}
         widths = [window["width"] for window in rows["windows"]]
+        in_order = [self.definitions.segments[place] for place in self.checked.order]
+        cluster_units = [segment.id for segment in in_order if segment.clusters]
         return Program(
-            **tables, **self._model_tables(),
+            **tables, **self.scoring.arrays(self.strings, cluster_units),
             width_windows=np.searchsorted(np.array(widths, np.int64), np.arange(6)).astype(np.int64),
             kind_windows=np.array(self._kind_windows, np.int64),
             turns=np.array(order, np.int64),
             consents=np.array([layout[name] for name in self._consents], np.int64),
         )  # fmt: skip
-
-    def _model_tables(self) -> dict[str, Any]:
-        model = self.model
-        targets = list(model.targets.values()) if model else []
-        points = [point for target in targets for point in target.calibration]
-        ends = np.cumsum([len(target.calibration) for target in targets], dtype=np.int64).tolist()
-        names = model.clusters.names if model and model.clusters else []
-        centres = model.clusters.centres if model and model.clusters else []
-        quantiles = [value for values in (model.quantiles if model else {}).values() for value in values]
-        cluster_units = [
-            self.definitions.segments[p].id for p in self.checked.order if self.definitions.segments[p].clusters
-        ]
-        width = len(model.features) if model else 0
-        return {
-            "weights": np.array([target.weights for target in targets], np.float64).reshape(len(targets), width),
-            "targets": table("targets", [
-                {"first": ends[place] - len(target.calibration), "last": ends[place], "intercept": target.intercept}
-                for place, target in enumerate(targets)
-            ]),
-            "calibration": np.array(points, np.float64).reshape(-1, 2),
-            "centres": np.array(centres, np.float64).reshape(len(names), width),
-            "clusters": np.array([self.strings.number(name) for name in names], np.int64),
-            "cluster_segments": np.array(
-                [[self.strings.number(f"{unit}:{name}") for name in names] for unit in cluster_units], np.int64
-            ).reshape(len(cluster_units), len(names)),
-            "quantiles": np.array(quantiles, np.float64),
-        }  # fmt: skip
 
 
 def _dwells(segment: Segment) -> list[tuple[str, int]]:

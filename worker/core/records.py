@@ -142,3 +142,11 @@ class Effects:
     evaluations: int = 0
     dead_letter_counts: dict[str, int] = field(default_factory=dict)
     repaired_counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, more: "Effects") -> None:
+        """Append what more the same step brought about."""
+        self.transitions += more.transitions
+        self.decisions += more.decisions
+        self.triggers += more.triggers
+        self.conversions += more.conversions
+        self.evaluations += more.evaluations

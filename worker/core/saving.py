@@ -14,7 +14,7 @@ from schemas.models import Snapshot
 from worker.core.definitions import Checked
 from worker.core.layout import Layout
 from worker.core.mapping import Mapping
-from worker.core.program import Retired
+from worker.core.retired import Retired
 from worker.core.state import Rows, empty_hours
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Saved(msgspec.Struct, frozen=True):
 def to_bytes(engine: "Engine") -> bytes:
     """Return the engine as bytes; rows that still wait for their layout are carried over first."""
     rows, version = engine.rows, engine.version
-    rows.carry_over(np.arange(rows.count, dtype=np.int64))
+    rows.carried_over(np.arange(rows.count, dtype=np.int64))
     settings = version.program.settings[0]
     saved = Saved(
         format=FORMAT, topic=engine.topic, partition=engine.partition, partitions=engine.partitions,
@@ -102,7 +102,7 @@ def restored_rows(saved: Saved, layout: Layout, version: int, campaigns: list[st
     rows.restore(np.frombuffer(saved.rows, np.int64).reshape(-1, saved.words))
     if layout.hash != old.hash:
         rows.change_layout(layout, version)
-        rows.carry_over(np.arange(rows.count, dtype=np.int64))
+        rows.carried_over(np.arange(rows.count, dtype=np.int64))
     rows.restore_due(np.frombuffer(saved.due, np.int64))
     rows.hours = empty_hours(len(campaigns))
     for place, campaign in enumerate(campaigns):

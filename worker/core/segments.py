@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
+from worker.core.comparisons import FALSE, TRUE
 from worker.core.compiled import compiled
-from worker.core.conditions import FALSE, TRUE, holds, number
+from worker.core.conditions import holds, number
 from worker.core.layout import FOREVER, NEVER, SEQ
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays
 

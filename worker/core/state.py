@@ -106,10 +106,13 @@ class Rows:
         starts = np.arange(0, len(due), BLOCK)
         self.block_due = np.minimum.reduceat(self.due, starts) if len(due) else np.empty(0, np.int64)
 
-    def carry_over(self, slots: Integers) -> None:
-        """Carry over those of `slots` that still wait."""
-        if not len(self._waiting):
-            return
+    def carried_over(self, slots: Integers) -> tuple[Integers, npt.NDArray[np.int32]]:
+        """Carry over those of `slots` that still wait; return the rows as int64 and as int32, by slot."""
+        if len(self._waiting):
+            self._carry_over(slots)
+        return self.rows, self.rows.view(np.int32)
+
+    def _carry_over(self, slots: Integers) -> None:
         slots = np.unique(slots[slots < len(self._waiting)])
         slots = slots[self._waiting[slots]]
         source = self.rows if self.previous is None else self.previous
