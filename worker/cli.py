@@ -143,8 +143,8 @@ def definitions_check(
 
     found = configuration.load(file, mapping).checked.definitions
     counts = (
-        f"{len(part)} {name}"
-        for part, name in ((found.segments, "segments"), (found.campaigns, "campaigns"), (found.tests, "tests"))
+        f"{len(part)} {name if len(part) == 1 else f'{name}s'}"
+        for part, name in ((found.segments, "segment"), (found.campaigns, "campaign"), (found.tests, "test"))
     )
     _console().print(f"{file} is right: version {found.version}, {', '.join(counts)}.", highlight=False)
 

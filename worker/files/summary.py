@@ -26,6 +26,7 @@ class Tally:
     conversions: int = 0
     transitions: Counter[str] = field(default_factory=Counter)  # by cause
     decisions: Counter[str] = field(default_factory=Counter)  # by outcome
+    blocked: Counter[str] = field(default_factory=Counter)  # decisions that a check blocked or put off, by the check
     dead_letters: Counter[str] = field(default_factory=Counter)  # by reason
     repairs: Counter[str] = field(default_factory=Counter)  # by reason; a record may be repaired for several
 
@@ -39,6 +40,7 @@ class Tally:
         self.conversions += len(effects.conversions)
         self.transitions.update(transition.cause for transition in effects.transitions)
         self.decisions.update(decision.outcome for decision in effects.decisions)
+        self.blocked.update(decision.blocked_by for decision in effects.decisions if decision.blocked_by)
         self.dead_letters.update(effects.dead_letter_counts)
         self.repairs.update(effects.repaired_counts)
 
@@ -80,6 +82,7 @@ class Summary:
             "cpu_us_per_event": round(1e6 * self.cpu_seconds / max(tally.read, 1), 3),
             "members": self.members,
             "decisions": dict(tally.decisions),
+            "decisions_blocked_by": dict(tally.blocked),
             "transitions_by_cause": dict(tally.transitions),
             "dead_letters_by_reason": dict(tally.dead_letters),
             "repaired_by_reason": dict(tally.repairs),
@@ -106,6 +109,7 @@ class Summary:
         yield "Members of segments", self.members
         yield "Transitions by cause", dict(self.tally.transitions.most_common())
         yield "Decisions by outcome", dict(self.tally.decisions.most_common())
+        yield "Blocked or put off, by check", dict(self.tally.blocked.most_common())
         yield "Repaired, by reason", dict(self.tally.repairs.most_common())
         yield "Dead letters by reason", dict(self.tally.dead_letters.most_common())
         yield "Lines left out, by reason", dict(self.left_out.most_common())
