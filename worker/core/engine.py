@@ -8,6 +8,7 @@ so that it can go on elsewhere as if nothing had happened.
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from schemas.models import Snapshot
@@ -26,7 +27,7 @@ from worker.core.outputs import empty_outputs, with_larger_heap
 from worker.core.program import CAUSES, Version, build
 from worker.core.records import DeadLetterRecord, Effects
 from worker.core.retired import Retired, retired_by
-from worker.core.saving import Saved, restored_rows
+from worker.core.saving import FORMAT, Saved, restored_rows
 from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
 from worker.core.tables import Surroundings
@@ -73,20 +74,6 @@ class Engine:
         self._known = (-1, -1)
         self._handled: list[Any] = [None] * 4
         self._handles: list[Any] = [None] * 4
-
-    def resume(self, saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> None:
-        """Become the engine that was saved (see `from_bytes`)."""
-        self._place(mapping, saved.topic, saved.partition, saved.partitions, saved.grace_ms, saved.clock)
-        self._name(Users(saved.users), Strings(saved.texts), Zones(tuple(saved.zones)))
-        self.clock_ms = saved.clock_ms
-        self.hashes = saved.hashes
-        self.braked = frozenset(saved.braked)
-        self.version = self._build(checked, model, saved.version_clock, CAUSES[saved.version_cause], saved.retired)
-        campaigns = [campaign.id for campaign in self.version.campaigns]
-        self.rows = restored_rows(saved, self.version.layout, self.version.number, campaigns)
-        self.taken = saved.taken
-        self.passed_ms = saved.passed_ms
-        self._begin_version()
 
     # Versions.
 
@@ -332,7 +319,21 @@ class Engine:
 
     def to_bytes(self) -> bytes:
         """Return everything the engine knows; work that a version left over is kept as left over."""
-        return saving.to_bytes(self)
+        rows, version = self.rows, self.version
+        rows.carried_over(np.arange(rows.count, dtype=np.int64))
+        settings = version.program.settings[0]
+        saved = Saved(
+            format=FORMAT, topic=self.topic, partition=self.partition, partitions=self.partitions,
+            grace_ms=self.grace_ms, clock=self.clock, clock_ms=self.clock_ms, users=self.users.ids[: rows.count],
+            texts=self.strings.texts, zones=self.zones.names, hashes=self.hashes,
+            model=version.model.hash if version.model else None, version_clock=int(settings["version_clock"]),
+            version_cause=int(settings["version_cause"]), retired=version.retired,
+            braked=sorted(self.braked), layout=rows.layout.as_list(), words=rows.layout.words,
+            rows=rows.rows[: rows.count, : rows.layout.words].tobytes(), due=rows.due[: rows.count].tobytes(),
+            hours={campaign.id: rows.hours[place].tobytes() for place, campaign in enumerate(version.campaigns)},
+            taken=self.taken, passed_ms=self.passed_ms,
+        )  # fmt: skip
+        return msgspec.msgpack.encode(saved)
 
     @classmethod
     def from_bytes(cls, data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None = None) -> "Engine":
@@ -340,4 +341,19 @@ class Engine:
 
         Raises `saving.StateError` if the bytes are no saved state, or one under other definitions or another model.
         """
-        return saving.from_bytes(cls, data, checked, mapping, model)
+        engine = cls.__new__(cls)
+        engine._resume(saving.read(data, checked, model), checked, mapping, model)  # noqa: SLF001  its own
+        return engine
+
+    def _resume(self, saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> None:
+        self._place(mapping, saved.topic, saved.partition, saved.partitions, saved.grace_ms, saved.clock)
+        self._name(Users(saved.users), Strings(saved.texts), Zones(tuple(saved.zones)))
+        self.clock_ms = saved.clock_ms
+        self.hashes = saved.hashes
+        self.braked = frozenset(saved.braked)
+        self.version = self._build(checked, model, saved.version_clock, CAUSES[saved.version_cause], saved.retired)
+        campaigns = [campaign.id for campaign in self.version.campaigns]
+        self.rows = restored_rows(saved, self.version.layout, self.version.number, campaigns)
+        self.taken = saved.taken
+        self.passed_ms = saved.passed_ms
+        self._begin_version()

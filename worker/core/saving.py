@@ -5,22 +5,16 @@ layout is stored with the rows, so a release that lays rows out otherwise reads 
 version has yet to evaluate stays so: rows carry the number of the version that they were last evaluated under.
 """
 
-from typing import TYPE_CHECKING
-
 import msgspec
 import numpy as np
 
 from schemas.models import Snapshot
 from worker.core.definitions import Checked
 from worker.core.layout import Layout
-from worker.core.mapping import Mapping
 from worker.core.retired import Retired
 from worker.core.state import Rows, empty_hours
 
-if TYPE_CHECKING:
-    from worker.core.engine import Engine
-
-__all__ = ["FORMAT", "Saved", "StateError", "from_bytes", "restored_rows", "to_bytes"]
+__all__ = ["FORMAT", "Saved", "StateError", "read", "restored_rows"]
 
 FORMAT = 1
 
@@ -57,29 +51,8 @@ class Saved(msgspec.Struct, frozen=True):
     passed_ms: int
 
 
-def to_bytes(engine: "Engine") -> bytes:
-    """Return the engine as bytes; rows that still wait for their layout are carried over first."""
-    rows, version = engine.rows, engine.version
-    rows.carried_over(np.arange(rows.count, dtype=np.int64))
-    settings = version.program.settings[0]
-    saved = Saved(
-        format=FORMAT, topic=engine.topic, partition=engine.partition, partitions=engine.partitions,
-        grace_ms=engine.grace_ms, clock=engine.clock, clock_ms=engine.clock_ms, users=engine.users.ids[: rows.count],
-        texts=engine.strings.texts, zones=engine.zones.names, hashes=engine.hashes,
-        model=version.model.hash if version.model else None, version_clock=int(settings["version_clock"]),
-        version_cause=int(settings["version_cause"]), retired=version.retired,
-        braked=sorted(engine.braked), layout=rows.layout.as_list(), words=rows.layout.words,
-        rows=rows.rows[: rows.count, : rows.layout.words].tobytes(), due=rows.due[: rows.count].tobytes(),
-        hours={campaign.id: rows.hours[place].tobytes() for place, campaign in enumerate(version.campaigns)},
-        taken=engine.taken, passed_ms=engine.passed_ms,
-    )  # fmt: skip
-    return msgspec.msgpack.encode(saved)
-
-
-def from_bytes(
-    kind: type["Engine"], data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None
-) -> "Engine":
-    """Return the engine that `to_bytes` saved; raises StateError."""
+def read(data: bytes, checked: Checked, model: Snapshot | None) -> Saved:
+    """Return what was saved, if it is of this release, these definitions and this model; raises StateError."""
     try:
         saved = msgspec.msgpack.decode(data, type=Saved)
     except msgspec.MsgspecError as error:
@@ -90,9 +63,7 @@ def from_bytes(
         raise StateError(
             "this state was saved under other definitions, another mapping or another model; give the ones it knows"
         )
-    engine = kind.__new__(kind)
-    engine.resume(saved, checked, mapping, model)
-    return engine
+    return saved
 
 
 def restored_rows(saved: Saved, layout: Layout, version: int, campaigns: list[str]) -> Rows:
