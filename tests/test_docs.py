@@ -1,7 +1,7 @@
 """What the README and the docs say, and what DESIGN says of the code's shape, held to the code.
 
-The arrows: `cli -> {files, simulate, bench, ...} -> core -> schemas`; nothing points back. A banned call comes with its
-cure.
+The arrows: `cli -> {files, simulate, bench, ...} -> core -> language -> schemas`; nothing points back. A banned call
+comes with its cure.
 """
 
 import ast
@@ -22,22 +22,24 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SOURCES = sorted(path for folder in ("schemas", "worker") for path in (ROOT / folder).rglob("*.py"))
 
 # A package may import itself and those on its right. The longest name that fits a module decides.
+PURE = {"schemas", "worker.language", "worker.core"}
 ALLOWED = {
     "schemas": {"schemas"},
     "worker.errors": set(),
     "worker.topology": set(),
-    "worker.core": {"worker.core", "schemas"},
+    "worker.language": {"worker.language", "schemas"},
+    "worker.core": PURE,
     "worker.learning": {"worker.learning", "schemas"},
-    "worker.simulate": {"worker.simulate", "worker.core", "schemas", "worker.errors"},
-    "worker.files": {"worker.files", "worker.simulate", "worker.core", "worker.learning", "schemas", "worker.errors"},
-    "worker.bench": {"worker.bench", "worker.files", "worker.simulate", "worker.core", "schemas", "worker.errors"},
+    "worker.simulate": {"worker.simulate", "worker.errors"} | PURE,
+    "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.errors"} | PURE,
+    "worker.bench": {"worker.bench", "worker.files", "worker.simulate", "worker.errors"} | PURE,
     "worker.cli": {"worker.files", "worker.simulate", "worker.bench", "worker.errors"},
     "worker.__main__": {"worker.cli"},
     "worker": set(),
 }
 
 ANYWHERE = {
-    "eval": "parse it: worker/core/rules.py",
+    "eval": "parse it: worker/language/rules.py",
     "exec": "write the function out",
     "hash": "it is salted per process: hashlib.blake2b",
     "pickle": "it runs what it reads: msgspec, or plain arrays",
@@ -60,7 +62,7 @@ IN_CORE = {
     "axis=": "a reduction along an axis adds in an order of its own: loop, left to right",
 }
 # Reads the shipped mapping file, and finds the folder for machine code: neither is on the way of a record.
-MAY_OPEN = {"worker/core/mapping.py", "worker/core/compiled.py"}
+MAY_OPEN = {"worker/language/mapping.py", "worker/core/compiled.py"}
 PRINTS = {"worker/cli.py", "worker/topology.py"}
 
 
@@ -132,7 +134,7 @@ def test_nothing_banned_is_called(path: Path) -> None:
     """Each banned name comes with what to do instead; the core has a longer list."""
     name = path.relative_to(ROOT).as_posix()
     banned = dict(ANYWHERE)
-    if name.startswith("worker/core/"):
+    if name.startswith(("worker/core/", "worker/language/")):
         banned |= {key: cure for key, cure in IN_CORE.items() if not (key == "open" and name in MAY_OPEN)}
     if name not in PRINTS:
         banned["print"] = "the command line prints: return it"

@@ -12,11 +12,11 @@ from schemas import definitions
 from schemas.definitions import UNITS_MS
 from schemas.events import KINDS
 from schemas.outputs import BLOCKED_BY
-from worker.core.catalogue import FEATURE_NAMES, WINDOWS
-from worker.core.definitions import load
-from worker.core.mapping import Mapping
-from worker.core.rules import parse
-from worker.core.vocabulary import CALLS, Vocabulary
+from worker.language.catalogue import FEATURE_NAMES, WINDOWS
+from worker.language.definitions import load
+from worker.language.mapping import Mapping
+from worker.language.rules import parse
+from worker.language.vocabulary import CALLS, Vocabulary
 
 PAGE = (Path(__file__).parent.parent / "docs" / "definitions.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -18,8 +18,8 @@ from schemas.events import KINDS, SEGMENT_KINDS, Reading, Terms, read_event
 from worker.core.batch import AMOUNT, KIND, SLOT, TIME
 from worker.core.decode import Decoder
 from worker.core.interning import Strings, Users
-from worker.core.mapping import Mapping
 from worker.core.zones import Zones, zone_exists
+from worker.language.mapping import Mapping
 
 CORPUS_EVENTS = 10_000
 NOW_MS = 1_795_342_500_250

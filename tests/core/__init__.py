@@ -1,1 +1,1 @@
-"""Tests of the engine, its twin and the definitions."""
+"""Tests of the engine and of its twin."""

@@ -16,9 +16,9 @@ from worker.core.batch import Batch
 from worker.core.decode import Decoder
 from worker.core.interning import Strings, Users
 from worker.core.json_text import depth, parse, parse_slowly
-from worker.core.mapping import Mapping
 from worker.core.timestamps import time_ms
 from worker.core.zones import Zones
+from worker.language.mapping import Mapping
 
 NOON = "2026-11-22T12:00:00.250Z"
 NOON_MS = 1_795_348_800_250

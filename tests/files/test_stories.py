@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.files.support import DEFINITIONS
-from worker.core.mapping import SHIPPED
 from worker.files import configuration, stories
 from worker.files.stories import Verdict
+from worker.language.mapping import SHIPPED
 
 HEAD = DEFINITIONS.partition("tests:")[0]
 

@@ -11,11 +11,11 @@ import pyarrow.parquet
 import pytest
 
 from tests.files.support import RETAIL_HEADER
-from worker.core.mapping import SHIPPED
-from worker.core.mistakes import MappingError
 from worker.errors import WrongUsage
 from worker.files import columns
 from worker.files.source import Source
+from worker.language.mapping import SHIPPED
+from worker.language.mistakes import MappingError
 
 RETAIL = """\
 536365,85123A,HEART,6,2010-12-01 08:26:00,2.55,17850,United Kingdom

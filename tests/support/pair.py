@@ -12,10 +12,10 @@ from schemas.models import Snapshot
 from tests.support.random_definitions import text_of
 from tests.support.streams import Record
 from tests.support.twin import Twin
-from worker.core.definitions import Checked, load
 from worker.core.engine import Engine
-from worker.core.mapping import Mapping
 from worker.core.records import Effects
+from worker.language.definitions import Checked, load
+from worker.language.mapping import Mapping
 
 __all__ = ["MAPPING", "Pair", "checked_of", "cuts", "on_the_wire"]
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from schemas.models import Snapshot
-from worker.core.definitions import Checked, load
-from worker.core.mapping import Mapping
+from worker.language.definitions import Checked, load
+from worker.language.mapping import Mapping
 
 __all__ = ["CATEGORIES", "MAPPING", "changed", "checked", "definitions", "snapshot"]
 

@@ -21,7 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _digest() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    root = Path(__file__).parents[2]
+    folders = ("schemas", "worker/language", "worker/core")  # compiled code holds their constants
+    sources = [source for folder in folders for source in sorted((root / folder).glob("*.py"))]
     text = b"\0".join(source.name.encode() + b"\0" + source.read_bytes() for source in sources)
     return hashlib.sha256(numba.__version__.encode() + text).hexdigest()[:16]
 

@@ -33,9 +33,9 @@ from worker.core.json_text import (
     parsed_slowly,
     without_surrogates,
 )
-from worker.core.mapping import Mapping, Rule
 from worker.core.timestamps import FRACTIONS, MOMENTS, TIME_MS_MAX, TIME_MS_MIN, time_ms
 from worker.core.zones import Zones
+from worker.language.mapping import Mapping, Rule
 
 __all__ = ["Decoder"]
 

@@ -15,13 +15,11 @@ from schemas.models import Snapshot
 from worker.core import funnel, saving
 from worker.core.batch import REPAIRS, SLOT, Batch, DeadLetter
 from worker.core.decode import Decoder
-from worker.core.definitions import Checked
 from worker.core.effects import RecordWriter
 from worker.core.explain import explain
 from worker.core.handles import handle
 from worker.core.interning import Strings, Users
 from worker.core.layout import NEVER
-from worker.core.mapping import Mapping
 from worker.core.memberships import member_counts, memberships
 from worker.core.outputs import empty_outputs, with_larger_heap
 from worker.core.program import CAUSES, Version, build
@@ -32,6 +30,8 @@ from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
 from worker.core.tables import Surroundings
 from worker.core.zones import Zones
+from worker.language.definitions import Checked
+from worker.language.mapping import Mapping
 
 __all__ = ["Engine"]
 
@@ -45,7 +45,7 @@ class Engine:
     def __init__(self, checked: Checked, mapping: Mapping, *, topic: str = "shoal.events", partition: int = 0,
                  partitions: int = 1, grace_ms: int = 2000, clock: Literal["event", "wall"] = "event",
                  model: Snapshot | None = None) -> None:  # fmt: skip
-        """Start empty, under definitions as `worker.core.definitions.load` checked them."""
+        """Start empty, under definitions as `worker.language.definitions.load` checked them."""
         self._place(mapping, topic, partition, partitions, grace_ms, clock)
         self._name(Users(), Strings(), Zones())
         self.clock_ms: int | None = None

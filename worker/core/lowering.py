@@ -8,11 +8,13 @@ import math
 from typing import Any
 
 from worker.core import conditions as c
-from worker.core.catalogue import Feature, feature
 from worker.core.comparisons import EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, UNEQUAL
 from worker.core.interning import Strings
 from worker.core.layout import EARLIEST, EVENINGS, FOREVER, LAST_ACTIVITY, NEVER, SESSIONS, WEEKENDS
-from worker.core.rules import (
+from worker.core.scoring import CLUSTER, EXPRESSION, PERCENTILE, PROBABILITY
+from worker.core.segments import OF_CLUSTER, OF_MEMBER, OF_MEMBER_CLUSTER, OF_NUMBER, OF_TRAIT
+from worker.language.catalogue import Feature, feature
+from worker.language.rules import (
     And,
     Arithmetic,
     Comparison,
@@ -25,8 +27,6 @@ from worker.core.rules import (
     Or,
     Read,
 )
-from worker.core.scoring import CLUSTER, EXPRESSION, PERCENTILE, PROBABILITY
-from worker.core.segments import OF_CLUSTER, OF_MEMBER, OF_MEMBER_CLUSTER, OF_NUMBER, OF_TRAIT
 
 __all__ = ["Lowering", "first_ms"]
 

@@ -13,8 +13,6 @@ from schemas.definitions import Campaign, Definitions, Segment, channels
 from schemas.events import KINDS
 from schemas.models import Snapshot
 from worker.core.campaign_tables import CampaignTables
-from worker.core.catalogue import WINDOWS, Feature
-from worker.core.definitions import Checked
 from worker.core.interning import Strings
 from worker.core.layout import (
     CART_PRODUCTS,
@@ -28,11 +26,13 @@ from worker.core.layout import (
 from worker.core.lowering import Lowering, Row
 from worker.core.model_tables import ModelTables
 from worker.core.retired import Retired, RetiredCampaign
-from worker.core.rules import Condition
 from worker.core.seeds import seed_of
 from worker.core.segments import CLUSTERS, RETIRED, RETIRED_CLUSTERS, SEGMENT, TIERS
 from worker.core.tables import Program, table
 from worker.core.zones import Zones
+from worker.language.catalogue import WINDOWS, Feature
+from worker.language.definitions import Checked
+from worker.language.rules import Condition
 
 __all__ = ["CAUSES", "Version", "build"]
 

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 
 from schemas.models import Snapshot
-from worker.core.definitions import Checked
 from worker.core.layout import Layout
 from worker.core.retired import Retired
 from worker.core.state import Rows, empty_hours
+from worker.language.definitions import Checked
 
 __all__ = ["FORMAT", "Saved", "StateError", "read", "restored_rows"]
 

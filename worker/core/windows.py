@@ -6,10 +6,10 @@ integer, and the running sum is the sum of the ring; so adding is exact in any o
 
 import numpy as np
 
-from worker.core.catalogue import WIDTHS_MS
 from worker.core.compiled import compiled
 from worker.core.layout import FOREVER, HEADS
 from worker.core.tables import Integer, Program, Row, Table
+from worker.language.catalogue import WIDTHS_MS
 
 __all__ = ["WIDTHS", "add", "next_change", "roll"]
 

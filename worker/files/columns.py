@@ -15,14 +15,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic_core import PydanticCustomError
 
 from schemas.definitions import zone_names
-from worker.core import mapping_file
-from worker.core.document import Document
-from worker.core.document import Path as Place
-from worker.core.mapping import SHIPPED as SHIPPED_EVENTS
-from worker.core.mapping_file import MappingSpec
-from worker.core.shape import Complaint, judged
-from worker.core.vocabulary import nearest
 from worker.errors import WrongUsage
+from worker.language import mapping_file
+from worker.language.document import Document
+from worker.language.document import Path as Place
+from worker.language.mapping import SHIPPED as SHIPPED_EVENTS
+from worker.language.mapping_file import MappingSpec
+from worker.language.shape import Complaint, judged
+from worker.language.vocabulary import nearest
 
 SHIPPED = Path(__file__).parent / "mappings"
 FORMS = ("segment", "ga4", "braze", "snowplow")  # the shipped mapping of events reads all of them

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.core import definitions
-from worker.core.definitions import Checked, DefinitionsError
-from worker.core.mapping import SHIPPED as SHIPPED_MAPPING
-from worker.core.mapping import Mapping
 from worker.errors import WrongUsage
 from worker.files import columns
 from worker.files.columns import Columns
+from worker.language import definitions
+from worker.language.definitions import Checked, DefinitionsError
+from worker.language.mapping import SHIPPED as SHIPPED_MAPPING
+from worker.language.mapping import Mapping
 
 SHIPPED_DEFINITIONS = Path(__file__).parent / "definitions" / "demo.yaml"
 

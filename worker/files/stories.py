@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from schemas.definitions import Campaign, Definitions, Given, Test
-from worker.core.definitions import Checked
 from worker.core.engine import Engine
-from worker.core.mapping import Mapping
 from worker.core.records import Decision
+from worker.language.definitions import Checked
+from worker.language.mapping import Mapping
 
 START_MS = 1_767_614_400_000  # 2026-01-05T12:00:00Z
 USER = "somebody"

@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from worker.core.vocabulary import nearest
 from worker.errors import WrongUsage
 from worker.files.columns import Columns, Condition, Event, Times, Value
+from worker.language.vocabulary import nearest
 
 Reader = Callable[[Any], Any]
 Line = dict[str, Any]

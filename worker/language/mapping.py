@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.events import KIND_NUMBERS
-from worker.core.mapping_file import EnvelopeSpec, EventField, MappingSpec, ProductField, RuleSpec, Scalar, read
-from worker.core.mistakes import MappingError, Mistake
+from worker.language.mapping_file import EnvelopeSpec, EventField, MappingSpec, ProductField, RuleSpec, Scalar, read
+from worker.language.mistakes import MappingError, Mistake
 
 __all__ = ["Mapping", "MappingError", "Rule"]
 

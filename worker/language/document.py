@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from worker.core.mistakes import DefinitionsError, Mistake
+from worker.language.mistakes import DefinitionsError, Mistake
 
 __all__ = ["Document", "Path", "Spot"]
 

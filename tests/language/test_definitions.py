@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.definitions import Definitions, Kind, channels
 from schemas.events import KINDS
-from worker.core.definitions import Checked, DefinitionsError, Mistake, load
+from worker.language.definitions import Checked, DefinitionsError, Mistake, load
 
 
 @dataclass
@@ -467,7 +467,7 @@ def test_the_hash_covers_the_mapping() -> None:
 
 def test_the_hash_is_the_same_in_another_process_and_on_another_day() -> None:
     """Whatever the process salts its own hashes with; the digits were written down once."""
-    code = "import sys; from tests.core.test_definitions import *; sys.stdout.write(checked(CONTRACT).hash)"
+    code = "import sys; from tests.language.test_definitions import *; sys.stdout.write(checked(CONTRACT).hash)"
     digests = {
         subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
                        capture_output=True, text=True).stdout

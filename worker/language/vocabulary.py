@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from worker.core.catalogue import FEATURE_NAMES
+from worker.language.catalogue import FEATURE_NAMES
 
 __all__ = ["CALLS", "Vocabulary", "nearest"]
 

@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from pydantic_core import PydanticCustomError
 
 from schemas.definitions import Kind
-from worker.core.document import Document
-from worker.core.mistakes import DefinitionsError, MappingError, Mistake
-from worker.core.shape import Complaint, judged, owner
-from worker.core.vocabulary import nearest
+from worker.language.document import Document
+from worker.language.mistakes import DefinitionsError, MappingError, Mistake
+from worker.language.shape import Complaint, judged, owner
+from worker.language.vocabulary import nearest
 
 __all__ = [
     "EnvelopeSpec", "EventField", "MappingSpec", "ProductField", "RuleSpec", "Scalar", "checked", "opened", "read",

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
-from worker.core.catalogue import FEATURE_NAMES
-from worker.core.clauses import (
+from worker.language.catalogue import FEATURE_NAMES
+from worker.language.clauses import (
     NESTING_MAX,
     And,
     Arithmetic,
@@ -28,8 +28,8 @@ from worker.core.clauses import (
     Or,
     Read,
 )
-from worker.core.tokens import ConditionMistake, Token, source
-from worker.core.vocabulary import CALLS, Vocabulary, nearest
+from worker.language.tokens import ConditionMistake, Token, source
+from worker.language.vocabulary import CALLS, Vocabulary, nearest
 
 __all__ = ["Reader"]
 

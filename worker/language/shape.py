@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.definitions import zone_names
-from worker.core.document import Document, Path, Spot
-from worker.core.vocabulary import nearest
+from worker.language.document import Document, Path, Spot
+from worker.language.vocabulary import nearest
 
 __all__ = ["Complaint", "judged", "owner"]
 

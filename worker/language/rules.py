@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from worker.core.clauses import (
+from worker.language.clauses import (
     And,
     Arithmetic,
     Comparison,
@@ -25,9 +25,9 @@ from worker.core.clauses import (
     features_read,
     members_read,
 )
-from worker.core.grammar import Reader
-from worker.core.tokens import ConditionMistake, tokenize
-from worker.core.vocabulary import Vocabulary
+from worker.language.grammar import Reader
+from worker.language.tokens import ConditionMistake, tokenize
+from worker.language.vocabulary import Vocabulary
 
 __all__ = [
     "LENGTH_MAX", "And", "Arithmetic", "Comparison", "Condition", "ConditionError", "ConditionMistake", "Constant",

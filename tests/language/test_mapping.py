@@ -14,8 +14,8 @@ from worker.core.batch import ACTIVITY, AMOUNT, FLAGS, KIND, ORDER, TIME, Batch
 from worker.core.decode import Decoder
 from worker.core.fields import id_hash
 from worker.core.interning import Strings, Users
-from worker.core.mapping import Mapping, MappingError
 from worker.core.zones import Zones
+from worker.language.mapping import Mapping, MappingError
 
 NOON = "2026-11-22T12:00:00.000Z"
 NOON_MS = 1_795_348_800_000

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.catalogue import FEATURE_NAMES
-from worker.core.rules import (
+from worker.language.catalogue import FEATURE_NAMES
+from worker.language.rules import (
     LENGTH_MAX,
     And,
     Arithmetic,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
-from worker.core.document import Document, Path
-from worker.core.rules import Condition, ConditionError, parse
-from worker.core.shape import Complaint
-from worker.core.tokens import memberships
-from worker.core.vocabulary import Vocabulary, nearest
+from worker.language.document import Document, Path
+from worker.language.rules import Condition, ConditionError, parse
+from worker.language.shape import Complaint
+from worker.language.tokens import memberships
+from worker.language.vocabulary import Vocabulary, nearest
 
 __all__ = ["References"]
 

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from schemas.definitions import Campaign, Definitions, Segment
-from worker.core.clauses import meaning
-from worker.core.document import Document
-from worker.core.mistakes import DefinitionsError, Mistake
-from worker.core.references import References
-from worker.core.rules import Condition
-from worker.core.shape import judged, owner
+from worker.language.clauses import meaning
+from worker.language.document import Document
+from worker.language.mistakes import DefinitionsError, Mistake
+from worker.language.references import References
+from worker.language.rules import Condition
+from worker.language.shape import judged, owner
 
 __all__ = ["Checked", "DefinitionsError", "Hashed", "Mistake", "load"]
 

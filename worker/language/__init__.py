@@ -1,0 +1,1 @@
+"""What people write for Shoal, definitions and mappings: read, judged, every mistake told at its spot."""
