@@ -64,6 +64,7 @@ def demo(
 ) -> None:
     """Run 60 days of a simulated shop through the engine, live on a terminal, under a minute."""
     from rich.live import Live
+    from rich.text import Text
 
     from worker.files import demo as job
     from worker.files import demo_view
@@ -72,8 +73,9 @@ def demo(
     if as_json or not console.is_terminal:
         summary = job.demo(out)
     else:
-        console.print("Compiling the engine; the first time takes some seconds.", style="dim")
-        with Live(console=console, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
+        waiting = Text("Compiling the engine; the first time takes some seconds.", style="dim")
+        with Live(waiting, console=console, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
+            live.refresh()
             summary = job.demo(out, show=demo_view.View(live))
     if as_json:
         _print_json(summary.as_json())

@@ -16,6 +16,7 @@ import pytest
 
 from tests.core.support import Scenario
 from tests.support.pair import MAPPING, checked_of, on_the_wire
+from worker.core.compiled import _forget_old
 from worker.core.engine import Engine
 from worker.core.records import Effects
 
@@ -78,6 +79,16 @@ def test_another_process_gives_the_same_bytes_compiled_or_not(tmp_path: Path, ji
     assert answers == [as_read(answer) for answer in mine]
     for seed, (_, state) in zip(SEEDS, answers[len(SEEDS) : 2 * len(SEEDS)], strict=True):
         assert part(seed, HALF, WHOLE, state)[1] == part(seed, HALF, WHOLE, halves[SEEDS.index(seed)][1])[1]
+
+
+def test_the_cache_keeps_the_versions_used_last(tmp_path: Path) -> None:
+    """Each version of the sources has a folder of machine code; all but the latest few are removed."""
+    for number in range(12):
+        (tmp_path / f"v{number}").mkdir()
+        (tmp_path / f"v{number}" / "code").write_bytes(b"")
+        os.utime(tmp_path / f"v{number}", (number, number))
+    _forget_old(tmp_path)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == sorted(f"v{number}" for number in range(4, 12))
 
 
 def without_emission(told: list[Any]) -> list[Any]:

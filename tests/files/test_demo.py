@@ -1,16 +1,20 @@
 """The demo: a small shop through it, and its definitions as a tour of all that definitions can say."""
 
 import datetime
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from schemas.definitions import Campaign, Definitions, Segment
 from tests.files.test_replay import without_wall
 from worker.files import configuration
 from worker.files.demo import SHOP, demo
+from worker.files.demo_view import View
 from worker.files.replay import Request, replay
 from worker.files.sinks import TOPICS
 
@@ -41,6 +45,19 @@ def test_the_demo_tells_the_truth_about_its_shop(tmp_path: Path) -> None:
     truth = json.loads((tmp_path / "truth.json").read_text())
     assert len(hours) == SMALL.days * 24 + 1
     assert truth["records"] == summary.tally.read > 0
+
+
+def test_the_view_draws_while_the_shop_is_open(tmp_path: Path) -> None:
+    """On a terminal each frame shows the segments, the counts and the latest triggers with their reasons."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120, height=50)
+    with Live(console=console, auto_refresh=False) as live:
+        demo(tmp_path, SMALL, View(live))
+    frames = screen.getvalue().split("A simulated shop")
+    assert len(frames) > 10
+    assert "welcome" in frames[-1]
+    assert "value_tier:high" in frames[-1]
+    assert "by passing time" in frames[-1]
 
 
 def test_the_tour_names_every_field_there_is(tour: tuple[str, Definitions]) -> None:

@@ -7,6 +7,7 @@ version: numba itself notices a change of the file a function is in, but not of 
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ import numba
 from numba.core import config
 
 __all__ = ["compiled"]
+
+VERSIONS_KEPT = 8
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +31,15 @@ def _digest() -> str:
     return hashlib.sha256(numba.__version__.encode() + text).hexdigest()[:16]
 
 
+def _forget_old(parent: Path) -> None:
+    """Keep the folders of the few versions of the sources that were used last."""
+    folders = sorted(
+        (folder for folder in parent.iterdir() if folder.is_dir()), key=lambda folder: folder.stat().st_mtime
+    )
+    for folder in folders[:-VERSIONS_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _cache_folder() -> str:
     """Return a folder that this user may write: the home's cache, else the temporary files'."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -35,6 +47,8 @@ def _cache_folder() -> str:
         folder = parent / _digest()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            folder.touch()
+            _forget_old(parent)
         except OSError:
             continue
         if os.access(folder, os.W_OK):

@@ -41,7 +41,7 @@ class View:
             self._news.append(f"[green]{when}[/green] [bold]{campaign}[/bold] to {escape(user_id)}, {escape(reason)}")
         self._hours += 1
         if self._hours % HOURS_PER_FRAME == 0:
-            self._live.update(self._frame(moment))
+            self._live.update(self._frame(moment), refresh=True)
 
     def _frame(self, moment: Moment) -> RenderableType:
         news = Text.from_markup("\n".join(self._news) or "nothing sent yet", overflow="ellipsis")
@@ -69,6 +69,8 @@ def _members(moment: Moment) -> Table:
     members = moment.job.engine.members()
     most = max(members.values(), default=0) or 1
     table = Table.grid(padding=(0, 1))
+    table.add_column()
+    table.add_column(justify="right")
     for name, count in members.items():
         table.add_row(escape(name), f"{count:,}", f"[cyan]{'█' * round(BAR_WIDTH * count / most)}[/cyan]")
     return table
@@ -77,6 +79,8 @@ def _members(moment: Moment) -> Table:
 def _counts(moment: Moment) -> Table:
     tally = moment.job.tally
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
     for name, count in (
         ("events", tally.read),
         ("users", len(moment.job.engine.users)),
