@@ -19,7 +19,7 @@ from worker.core.records import Effects
 
 __all__ = [
     "ALL", "CART", "DAY", "HOUR", "MINUTE", "SECOND", "START_MS", "WALL_MS", "Log", "Scenario", "Story", "at",
-    "by_user", "message", "reminder", "tidied",
+    "by_user", "holds", "message", "reminder", "tidied", "told_at_once",
 ]  # fmt: skip
 
 START_MS = 1_772_409_600_000
@@ -106,6 +106,19 @@ class Story:
     def outcomes(self) -> list[tuple[str, str | None, int]]:
         """Outcome, what refused, and when."""
         return [(d["outcome"], d["blocked_by"], at(d["decided_at"])) for d in self.decisions]
+
+
+def told_at_once(story: Story, *payloads: bytes) -> None:
+    """Records in one batch."""
+    story.take(story.engine.step(payloads, story.read, wall_ms=WALL_MS))
+
+
+def holds(condition: str, *events: tuple[int, str, dict[str, Any]], **rest: Any) -> bool:
+    """Whether a condition let the user in, at any of these events."""
+    story = Story({"id": "s", "enter": condition, "exit": "views_total < 0"}, **rest)
+    for moment, name, properties in events:
+        story.tell(moment, name, **properties)
+    return story.changes != []
 
 
 class Log(streams.Stream):
