@@ -7,6 +7,7 @@ import pytest
 
 from schemas import outputs
 from tests.core.support import ALL, Scenario
+from tests.support.pair import Pair
 from tests.support.streams import Settings
 
 TOPICS: dict[str, type[outputs.Record]] = {
@@ -19,24 +20,29 @@ TOPICS: dict[str, type[outputs.Record]] = {
 }
 
 
-def records(topic: str) -> list[bytes]:
-    """The topic's records of a few scenarios, as they are written."""
-    found = []
-    for seed in range(40, 52):
-        scenario = Scenario(seed, clock=("event", "wall")[seed % 2], versions=2, settings=Settings(users=3))
-        pair = scenario.drive(scenario.pair(), ALL)
-        if topic == "memberships":
-            found += [msgspec.json.encode(record) for record in pair.engine.memberships()]
-        else:
-            found += [msgspec.json.encode(record) for effects in pair.effects for record in getattr(effects, topic)]
-    return found
+@pytest.fixture(scope="module")
+def driven() -> list[Pair]:
+    """A few scenarios, each driven to its end."""
+    settings = Settings(users=3)
+    scenarios = [
+        Scenario(seed, clock=("event", "wall")[seed % 2], versions=2, settings=settings) for seed in range(40, 52)
+    ]
+    return [scenario.drive(scenario.pair(), ALL) for scenario in scenarios]
+
+
+def records(pairs: list[Pair], topic: str) -> list[bytes]:
+    """The topic's records, as they are written."""
+    if topic == "memberships":
+        return [msgspec.json.encode(record) for pair in pairs for record in pair.engine.memberships()]
+    effects = [effects for pair in pairs for effects in pair.effects]
+    return [msgspec.json.encode(record) for effect in effects for record in getattr(effect, topic)]
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_every_record_obeys_its_model(topic: str) -> None:
+def test_every_record_obeys_its_model(driven: list[Pair], topic: str) -> None:
     """Nothing is missing, added, out of order or out of bounds; written by the model it is the same."""
     model = TOPICS[topic]
-    written = records(topic)
+    written = records(driven, topic)
     assert written
     for line in written:
         record = json.loads(line)

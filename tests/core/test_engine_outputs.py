@@ -6,6 +6,10 @@ import pytest
 
 from tests.core.support import ALL, CART, DAY, HOUR, MINUTE, WALL_MS, Story, at, message, reminder, told_at_once
 from tests.support.pair import checked_of
+from worker.core.effects import RecordWriter
+from worker.core.records import Effects
+from worker.core.segments import REASONS
+from worker.core.tables import Outputs
 
 
 @pytest.mark.parametrize(
@@ -83,3 +87,22 @@ def test_more_users_than_there_is_room_for_do_not_disturb_those_who_wait() -> No
     story.tell(DAY, "Product Viewed", user="other")
     assert [t["user_id"] for t in story.transitions] == names
     assert {at(t["occurred_at"]) for t in story.transitions} == {30 * MINUTE}
+
+
+def test_one_evaluation_puts_out_no_more_than_is_kept_free_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the quiet hours she leaves again: three campaigns fire twice each, every time with the reason."""
+    quiet = {"quiet_hours": {"from": "21:00", "to": "08:00"}, "on_exit": "continue"}
+    campaigns = [{"id": f"c{number}", "trigger": {"exited": "s"}, **quiet} for number in range(3)]
+    story = Story({"id": "s", "enter": " and ".join(["views_1h > 0"] * 30)}, campaigns=campaigns)
+    put_out, write = [], RecordWriter.write
+
+    def counted(writer: RecordWriter, outputs: Outputs, effects: Effects, wall_ms: int) -> None:
+        put_out.append(int(outputs.counts[REASONS]))
+        write(writer, outputs, effects, wall_ms)
+
+    monkeypatch.setattr(RecordWriter, "write", counted)
+    for moment in (HOUR + 56 * MINUTE, 6 * HOUR + 56 * MINUTE):
+        story.tell(moment, "Product Viewed")
+    story.until(8 * HOUR)
+    assert len(story.triggers) == 6
+    assert 7 * 30 == max(put_out) <= story.engine.version.program.settings[0]["reasons_most"]

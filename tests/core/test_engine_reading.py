@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.support import CART, HOUR, START_MS, WALL_MS, Story, holds, message
+from tests.core.support import CART, HOUR, START_MS, WALL_MS, Story, at, holds, message, reminder
 
 
 def verdict(payload: bytes, key: bytes = b"u") -> str | None:
@@ -105,3 +105,24 @@ def test_a_dead_letters_payload_is_its_first_8192_bytes() -> None:
     story = Story(CART)
     effects = story.engine.step([b"x" * 9_000], 0, wall_ms=WALL_MS)
     assert [letter.payload for letter in effects.dead_letters] == ["x" * 8_192]
+
+
+def test_a_condition_that_names_a_text_does_not_make_it_a_product() -> None:
+    """An empty product id is none, and one of 300 bytes is cut, though conditions compare traits with both."""
+    long = "x" * 300
+    segments = [{"id": name, "enter": f'trait("t") == "{text}"'} for name, text in (("a", ""), ("b", long))]
+    story = Story({"id": "cart", "enter": "views_total == 2"}, *segments, traits=["t"], campaigns=[reminder()])
+    story.tell(0, "Product Viewed", product_id="", category="")
+    story.tell(0, "Product Viewed", product_id=long, category=long)
+    assert [(t["recent_products"], t["top_categories"]) for t in story.triggers] == [(["x" * 256], ["x" * 256])]
+
+
+def test_what_falls_beyond_the_year_9999_is_written_as_its_end() -> None:
+    """The first record of a file may be of any year, and a trigger expires after it; so may an instant lie ahead."""
+    last = at("9999-12-31T23:00:00Z")
+    story = Story({"id": "cart", "enter": "views_total > 0 and time_since_view < 9999d"}, campaigns=[reminder()])
+    story.tell(last, "Product Viewed")
+    assert [t["expires_at"] for t in story.triggers] == ["9999-12-31T23:59:59.999Z"]
+    told = story.engine.explain("u")
+    assert told is not None
+    assert told["next_instant"] == "9999-12-31T23:59:59.999Z"

@@ -137,3 +137,11 @@ def test_users_due_at_one_instant_come_in_order_of_first_appearance() -> None:
     carts = [message(1, "Product Added", name) for name in "eichbgadf"]
     told_at_once(story, *(message(0, "Product Viewed", name) for name in names), *carts, message(DAY, "Product Viewed"))
     assert [t["user_id"] for t in story.transitions] == list(names)
+
+
+def test_grace_is_at_most_a_day() -> None:
+    """A day is taken; a millisecond more, or less than none, isn't."""
+    assert Story(CART, grace_ms=DAY).engine.grace_ms == DAY
+    for grace_ms in (-1, DAY + 1):
+        with pytest.raises(ValueError, match="grace is 0 to"):
+            Story(CART, grace_ms=grace_ms)

@@ -11,6 +11,7 @@ from worker.core.layout import FOREVER, NEVER, SENDS_REMEMBERED
 from worker.core.lowering import Lowering, Row
 from worker.core.seeds import seed_of
 from worker.core.segments import ENTERED, EXITED
+from worker.language.definitions import unix_ms
 
 __all__ = ["CampaignTables"]
 
@@ -119,4 +120,4 @@ class CampaignTables:
 
 
 def _ms(moment: datetime | None, otherwise: int) -> int:
-    return otherwise if moment is None else int(moment.timestamp() * 1000)
+    return otherwise if moment is None else unix_ms(moment)

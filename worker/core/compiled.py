@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from numba.core import config
 
 __all__ = ["compiled"]
@@ -56,6 +57,8 @@ def _cache_folder() -> str:
     return tempfile.mkdtemp(prefix="shoal-")
 
 
+if config.DISABLE_JIT:
+    np.seterr(all="ignore")  # as compiled code: a division by zero gives infinity or NaN, without a word
 if "NUMBA_CACHE_DIR" not in os.environ:
     config.CACHE_DIR = _cache_folder()
 

@@ -70,9 +70,7 @@ class Decoder:
     """Decodes the records of one partition; keeps nothing between batches but users, strings and caches."""
 
     def __init__(self, mapping: Mapping, definitions: Definitions, users: Users, strings: Strings, zones: Zones, *,
-                 topic: str = "shoal.events", partition: int = 0, event_clock: bool) -> None:  # fmt: skip
-        self.topic = topic
-        self.partition = partition
+                 event_clock: bool) -> None:  # fmt: skip
         self._mapping = mapping
         self._users = users
         self._zone_number = zones.number

@@ -22,6 +22,7 @@ from worker.core.program import CAUSES, Version
 from worker.core.records import ClauseValue, Conversion, Decision, Effects, Source, Transition, Trigger, Value
 from worker.core.segments import CONVERSIONS, DECISIONS, REASONS, TRANSITIONS
 from worker.core.tables import Outputs
+from worker.core.timestamps import TIME_MS_MAX
 from worker.core.zones import Zones
 
 __all__ = ["RecordWriter", "iso", "short_hash"]
@@ -55,12 +56,12 @@ def _minute(minute: int) -> str:
 
 
 def iso(ms: int) -> str:
-    """Return ms since the epoch as RFC 3339 in UTC with three decimals.
+    """Return ms since the epoch as RFC 3339 in UTC with three decimals; what is later than the year 9999 as its end.
 
     >>> iso(0)
     '1970-01-01T00:00:00.000Z'
     """
-    minute, rest = divmod(ms, 60_000)
+    minute, rest = divmod(min(ms, TIME_MS_MAX), 60_000)
     return f"{_minute(minute)}{rest // 1000:02}.{rest % 1000:03}Z"
 
 

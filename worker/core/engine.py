@@ -37,6 +37,7 @@ __all__ = ["Engine"]
 
 EVERYTHING = 1 << 62
 PAYLOAD_KEPT = 8192
+GRACE_MS_MAX = 86_400_000
 
 
 class Engine:
@@ -45,7 +46,10 @@ class Engine:
     def __init__(self, checked: Checked, mapping: Mapping, *, topic: str = "shoal.events", partition: int = 0,
                  partitions: int = 1, grace_ms: int = 2000, clock: Literal["event", "wall"] = "event",
                  model: Snapshot | None = None) -> None:  # fmt: skip
-        """Start empty, under definitions as `worker.language.definitions.load` checked them."""
+        """Start empty, under definitions as `worker.language.definitions.load` checked them.
+
+        Raises ValueError if `grace_ms` is negative or more than a day.
+        """
         self._place(mapping, topic, partition, partitions, grace_ms, clock)
         self._name(Users(), Strings(), Zones())
         self.clock_ms: int | None = None
@@ -58,6 +62,8 @@ class Engine:
         self._begin_version()
 
     def _place(self, mapping: Mapping, topic: str, partition: int, partitions: int, grace_ms: int, clock: str) -> None:
+        if not 0 <= grace_ms <= GRACE_MS_MAX:
+            raise ValueError(f"grace is 0 to {GRACE_MS_MAX:,} ms, not {grace_ms:,}")
         self.mapping = mapping
         self.topic = topic
         self.partition = partition
@@ -91,7 +97,7 @@ class Engine:
         version = self.version
         self._decoder = Decoder(
             self.mapping, version.checked.definitions, self.users, self.strings, self.zones,
-            topic=self.topic, partition=self.partition, event_clock=self.clock == "event",
+            event_clock=self.clock == "event",
         )  # fmt: skip
         self._writer = RecordWriter(
             version, self.hashes, self.users.ids, self.strings, self.zones, self.topic, self.partition
@@ -308,12 +314,6 @@ class Engine:
             return None
         self.rows.carried_over(np.array([slot], np.int64))
         return explain(self.version, self.rows, self.strings, self.zones, self._outputs, user_id, slot, self.passed_ms)
-
-    @property
-    def state_bytes(self) -> int:
-        """How much memory the rows take, in bytes, room for more users included."""
-        rows = self.rows
-        return rows.rows.nbytes + rows.due.nbytes + rows.block_due.nbytes + rows.hours.nbytes
 
     # Saving.
 

@@ -43,8 +43,8 @@ class FieldReader:
         self.lines: list[float] = []
         self.details: list[float] = []
         self.reasons: list[str] = []
-        self._numbers = strings.numbers
-        self._number_of = strings.number
+        self._checked: dict[str, int] = {}  # products and categories met before, not empty and of bounded length
+        self._new_number = strings.number
         self._traits = tuple(definitions.traits)
         self._channels = {channel: place for place, channel in enumerate(channels(definitions))}
         self._rates: dict[str, float | None] = {name.upper(): rate for name, rate in definitions.rates.items()}
@@ -77,7 +77,7 @@ class FieldReader:
 
     def _browse(self, properties: Properties) -> tuple[int, int]:
         try:  # what has a number has been checked before
-            row = (self._numbers[properties["product_id"]], self._numbers[properties["category"]], 0.0, 0.0)
+            row = (self._checked[properties["product_id"]], self._checked[properties["category"]], 0.0, 0.0)
         except (KeyError, TypeError):
             return self._browse_checked(properties)
         if "products" in properties:
@@ -105,7 +105,7 @@ class FieldReader:
 
     def _cart(self, properties: Properties) -> tuple[int, int]:
         try:  # the usual case at once, any other checked field by field
-            product, category = self._numbers[properties["product_id"]], self._numbers[properties["category"]]
+            product, category = self._checked[properties["product_id"]], self._checked[properties["category"]]
             price, quantity = properties["price"], properties["quantity"]
             usual = type(price) is float and type(quantity) is int and "products" not in properties
         except (KeyError, TypeError):
@@ -209,13 +209,13 @@ class FieldReader:
 
     def _order_products(self, products: list[Json]) -> tuple[float, bool]:
         """Write a line for each product; return price × quantity over all, and whether one has a category."""
-        numbers, total, has_category = self._numbers, 0.0, False
+        checked, total, has_category = self._checked, 0.0, False
         for product in products:
             if type(product) is not dict:
                 self.reasons.append("bad_product")
                 continue
             try:  # what has a number has been checked before
-                self.lines += (numbers[product["product_id"]], numbers[product["category"]], 0.0, 0.0)
+                self.lines += (checked[product["product_id"]], checked[product["category"]], 0.0, 0.0)
                 has_category = True
             except (KeyError, TypeError):
                 category = self._lenient_text(product.get("category"))
@@ -325,14 +325,16 @@ class FieldReader:
             self._line(*row)
 
     def _line(self, product: str | None, category: str | None, quantity: float, value: float) -> None:
-        numbers, product_number, category_number = self._numbers, -1, -1
-        if product:
-            known = numbers.get(product)
-            product_number = self._number_of(product) if known is None else known
-        if category:
-            known = numbers.get(category)
-            category_number = self._number_of(category) if known is None else known
-        self.lines += (product_number, category_number, quantity, value)
+        self.lines += (self._number_of(product), self._number_of(category), quantity, value)
+
+    def _number_of(self, text: str | None) -> int:
+        """Return the number of a product or category, which has been checked; -1 for none."""
+        if not text:
+            return -1
+        number = self._checked.get(text)
+        if number is None:
+            number = self._checked[text] = self._new_number(text)
+        return number
 
 
 def _finite(value: Json, default: float) -> float | None:

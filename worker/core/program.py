@@ -240,22 +240,23 @@ class _Builder:
         """
         ordered = sorted(self.lowering.windows, key=lambda w: (WINDOWS[w.window or ""], w.kind, w.measure))
         windows = [self._window(window) for window in ordered]
+        kinds: list[Row] = []
         kind_windows: list[int] = []
-        kinds = [self._kind(number, windows, kind_windows) for number in range(len(KINDS) + 1)]
+        for number in range(len(KINDS) + 1):
+            first = len(kind_windows)
+            kind_windows += [place for place, window in enumerate(ordered) if window.kind == number]
+            kinds.append(self._kind(number, first, len(kind_windows)))
         return windows, kinds, kind_windows
 
     def _window(self, window: Feature) -> Row:
         width, hops = WINDOWS[window.window or ""]
         name = f"{window.measure}:{window.kind}:{window.window}"
         at = self.column(f"ring:{name}", "wide" if window.measure == "amount" else "narrow", hops)
-        return {"kind": window.kind, "amount": int(window.measure == "amount"), "width": width, "hops": hops, "at": at,
-                "sum": name}  # fmt: skip
+        return {"amount": int(window.measure == "amount"), "width": width, "hops": hops, "at": at, "sum": name}
 
-    def _kind(self, number: int, windows: list[Row], kind_windows: list[int]) -> Row:
+    def _kind(self, number: int, first: int, last: int) -> Row:
         names = {name for name, *_ in self.lowering.wanted}
-        first = len(kind_windows)
-        kind_windows += [place for place, window in enumerate(windows) if window["kind"] == number]
-        row: Row = {"windows_first": first, "windows_last": len(kind_windows), "interest": 0.0}
+        row: Row = {"windows_first": first, "windows_last": last, "interest": 0.0}
         for key, name in (("since", f"since:{number}"), ("count", f"count:{number}:total"),
                           ("amount", f"amount:{number}:total")):  # fmt: skip
             if name in names:
@@ -277,7 +278,8 @@ class _Builder:
             "profiling": int(self.definitions.profiling != "opt_in"), "daily": int(bool(self.lowering.samples)),
             "holdout": holdout.share if holdout else 0.0, "holdout_seed": seed_of(salt, "", "holdout"),
             "transitions_most": 2 * len(self.units) + 1, "decisions_most": 3 * len(campaigns) + 1,
-            "reasons_most": 2 * clauses + clauses * len(campaigns) + 1,
+            # A unit moves twice at most, and a campaign may fire twice: what was put off, and what happens now.
+            "reasons_most": 2 * (clauses + len(self.units)) * (1 + len(campaigns)) + 1,
         }  # fmt: skip
 
     # The tables.

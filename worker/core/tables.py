@@ -33,7 +33,7 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
         ("holdout", "f8"),
     ],
     "kinds": [*_integers("since", "count", "amount", "windows_first", "windows_last"), ("interest", "f8")],
-    "windows": _integers("kind", "amount", "width", "hops", "at", "sum"),
+    "windows": _integers("amount", "width", "hops", "at", "sum"),
     "numbers": [*_integers("operation", "column", "window"), ("value", "f8")],
     "atoms": [
         *_integers(
@@ -151,10 +151,10 @@ class Outputs(NamedTuple):
     decisions: Table
     conversions: Table
     triggers: Table  # int64[n, words]: rows as they were when a trigger fired
-    counts: Table  # int64[16]
+    counts: Table  # int64: see funnel.COUNTERS
     heap_due: Table
     heap_slot: Table
-    scratch: Table  # float64[128]
+    scratch: Table  # float64: the stack of a number
     features: Table  # float64: the model's inputs
-    truths: Table  # int64[128]
-    instants: Table  # int64[128]
+    truths: Table  # int64: the stack of a condition
+    instants: Table  # int64: the same

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 __all__ = [
     "NESTING_MAX", "And", "Arithmetic", "Comparison", "Condition", "Constant", "Member", "Negative", "Not", "OneOf",
-    "Operand", "Or", "Read", "clauses", "features_read", "meaning", "members_read",
+    "Operand", "Or", "Read", "clauses", "meaning",
 ]  # fmt: skip
 
 NESTING_MAX: Final = 64
@@ -121,16 +121,6 @@ def _nodes(condition: Condition | Operand) -> Iterator[Condition | Operand]:
 def clauses(condition: Condition) -> tuple[Comparison | OneOf | Member, ...]:
     """Return the comparisons and memberships of a condition in order of appearance: what a reason lists."""
     return tuple(node for node in _nodes(condition) if isinstance(node, Comparison | OneOf | Member))
-
-
-def features_read(condition: Condition | Operand) -> set[Read]:
-    """Return every feature the condition reads, `percentile`'s as itself, not as the feature it ranks."""
-    return {node for node in _nodes(condition) if isinstance(node, Read)}
-
-
-def members_read(condition: Condition) -> set[str]:
-    """Return the segments whose membership the condition reads, as written."""
-    return {node.segment for node in _nodes(condition) if isinstance(node, Member)}
 
 
 def meaning(node: Condition | Operand) -> list[object]:

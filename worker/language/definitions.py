@@ -22,7 +22,7 @@ from worker.language.references import References
 from worker.language.rules import Condition
 from worker.language.shape import judged, owner
 
-__all__ = ["Checked", "DefinitionsError", "Hashed", "Mistake", "load"]
+__all__ = ["Checked", "DefinitionsError", "Hashed", "Mistake", "load", "unix_ms"]
 
 
 class Hashed(Protocol):
@@ -103,13 +103,13 @@ def _rules(name: str, enter: Mapping[str, Condition], leave: Mapping[str, Condit
 
 def _campaign(campaign: Campaign) -> dict[str, Any]:
     plain = campaign.model_dump(exclude={"name", "description", "owner", "variants"})
-    plain = {key: _milliseconds(value) if isinstance(value, datetime) else value for key, value in plain.items()}
+    plain = {key: unix_ms(value) if isinstance(value, datetime) else value for key, value in plain.items()}
     plain["include_traits"] = sorted(plain["include_traits"])
     plain["variants"] = [(name, variant.share, variant.send) for name, variant in campaign.variants.items()]
     return plain
 
 
-def _milliseconds(instant: datetime) -> int:
-    """Return Unix ms, exactly: a float's rounding has no say in a hash."""
+def unix_ms(instant: datetime) -> int:
+    """Return milliseconds since 1970, exactly: a float's rounding has no say."""
     elapsed = instant - datetime(1970, 1, 1, tzinfo=UTC)
     return (elapsed.days * 86_400 + elapsed.seconds) * 1000 + elapsed.microseconds // 1000

@@ -30,14 +30,14 @@ SHIPPED: Final = Path(__file__).parents[2] / "schemas" / "mapping.yaml"
 QUIET_KINDS: Final = ("refund", "message_sent")  # kinds that are no activity
 
 PRODUCT_FIELDS: Final[tuple[ProductField, ...]] = ("product_id", "category", "price", "quantity")
-_PRODUCT_FIELDS: Final[tuple[EventField, ...]] = ("products", "product_id", "category")
-_CART_FIELDS: Final[tuple[EventField, ...]] = (*_PRODUCT_FIELDS, "price", "quantity")
+_BROWSED_FIELDS: Final[tuple[EventField, ...]] = ("products", "product_id", "category")
+_CART_FIELDS: Final[tuple[EventField, ...]] = (*_BROWSED_FIELDS, "price", "quantity")
 _ORDER_FIELDS: Final[tuple[EventField, ...]] = (
     "products", "category", "order_id", "total", "revenue", "value", "currency",
 )  # fmt: skip
 FIELDS: Final[dict[str, tuple[EventField, ...]]] = {  # what each kind is read for
-    "view": _PRODUCT_FIELDS,
-    "wishlist": _PRODUCT_FIELDS,
+    "view": _BROWSED_FIELDS,
+    "wishlist": _BROWSED_FIELDS,
     "cart_add": _CART_FIELDS,
     "cart_remove": _CART_FIELDS,
     "order": _ORDER_FIELDS,

@@ -22,8 +22,6 @@ from worker.language.clauses import (
     Or,
     Read,
     clauses,
-    features_read,
-    members_read,
 )
 from worker.language.grammar import Reader
 from worker.language.tokens import ConditionMistake, tokenize
@@ -31,8 +29,7 @@ from worker.language.vocabulary import Vocabulary
 
 __all__ = [
     "LENGTH_MAX", "And", "Arithmetic", "Comparison", "Condition", "ConditionError", "ConditionMistake", "Constant",
-    "Member", "Negative", "Not", "OneOf", "Operand", "Or", "Read", "Vocabulary", "clauses", "features_read",
-    "members_read", "parse",
+    "Member", "Negative", "Not", "OneOf", "Operand", "Or", "Read", "Vocabulary", "clauses", "parse",
 ]  # fmt: skip
 
 LENGTH_MAX: Final = 8192
