@@ -13,6 +13,8 @@ from schemas.cloudevents import CONTENT_TYPE, SPEC_VERSION
 from schemas.outputs import TIMESTAMP_PATTERN, Direction
 from schemas.topics import PREFIX_DEFAULT, TOPICS, Topic
 
+__all__ = ["document", "event_types", "text"]
+
 INTERFACE_VERSION = "1.0.0"
 SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
 BINDING_VERSION = "0.5.0"

@@ -9,6 +9,8 @@ from typing import Any
 
 from schemas.topics import PREFIX_DEFAULT, Topic
 
+__all__ = ["CONTENT_TYPE", "SPEC_VERSION", "event_type", "headers"]
+
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 Headers = list[tuple[str, bytes]]

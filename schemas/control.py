@@ -9,6 +9,8 @@ from pydantic import Field, RootModel
 
 from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, UserId, VersionLabel
 
+__all__ = ["CampaignResult", "Command", "PublishedDefinitions", "Receipt"]
+
 
 class Lift(Record):
     """The difference to the holdout's conversion rate, with its bounds."""

@@ -30,9 +30,8 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 __all__ = [
-    "CAMPAIGNS_MAX", "CAPS_MAX", "SEGMENTS_MAX", "TARGETS_MAX", "TRAITS_MAX", "Campaign", "Cap", "Conversion",
-    "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours", "Segment", "Target", "Test", "Tier", "Trigger",
-    "Variant", "channels", "duration_ms", "zone_names",
+    "UNITS_MS", "Campaign", "Cap", "Conversion", "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours",
+    "Segment", "Target", "Test", "Tier", "Trigger", "Variant", "channels", "zone_names",
 ]  # fmt: skip
 
 SEGMENTS_MAX: Final = 256  # tiers counted

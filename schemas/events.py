@@ -30,9 +30,8 @@ from pydantic import (
 )
 
 __all__ = [
-    "DEPTH_MAX", "IDENTIFY", "KINDS", "KIND_NUMBERS", "PAYLOAD_BYTES_MAX", "SEGMENT_KINDS", "TEXT_BYTES_MAX",
-    "CartEvent", "ConsentEvent", "IdentifyEvent", "MessageEvent", "OrderEvent", "PlainEvent", "ProductEvent", "Reading",
-    "ReviewEvent", "Terms", "read_event",
+    "AMOUNT_MAX", "DEPTH_MAX", "EVENTS", "EXACT_MAX", "IDENTIFY", "KINDS", "KIND_NUMBERS", "PAYLOAD_BYTES_MAX",
+    "REVOKING", "SEGMENT_KINDS", "TEXT_BYTES_MAX", "ConsentEvent", "PlainEvent", "Reading", "Terms", "read_event",
 ]  # fmt: skip
 
 KINDS: Final = (

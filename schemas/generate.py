@@ -18,6 +18,8 @@ from schemas.examples import EXAMPLES
 from schemas.input import event_schema
 from schemas.topics import FOREVER_MS, TOPICS, Topic, schema_file
 
+__all__ = ["DIALECT", "ROOT", "files", "main", "outdated", "schemas"]
+
 ROOT = Path(__file__).resolve().parent.parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

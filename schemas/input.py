@@ -13,6 +13,8 @@ from pydantic.json_schema import models_json_schema
 from schemas.events import EVENTS, REVOKING, SEGMENT_KINDS, TEXT_BYTES_MAX, ConsentEvent, PlainEvent
 from schemas.examples import EVENT_EXAMPLES
 
+__all__ = ["event_schema"]
+
 COMMON: dict[str, Any] = {
     "type": {"enum": ["track", "identify", "page", "screen"]},
     "event": {"type": ["string", "null"], "description": "The name; required of `track`."},

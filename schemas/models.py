@@ -12,6 +12,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+__all__ = ["Snapshot"]
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 FeatureName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", examples=["spend_365d", "time_since_order"])]

@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from schemas import control, models, outputs
 
+__all__ = ["BY_NAME", "FOREVER_MS", "PREFIX_DEFAULT", "TOPICS", "Topic", "schema_file"]
+
 PREFIX_DEFAULT = "shoal."
 DAY_MS = 86_400_000
 FOREVER_MS = -1

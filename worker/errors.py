@@ -7,6 +7,8 @@
 A message is one sentence that says what to do. The command line prints it and nothing else: no traceback.
 """
 
+__all__ = ["JobFailed", "ShoalError", "WrongUsage"]
+
 
 class ShoalError(Exception):
     """The base of both; raise one of the leaves."""

@@ -18,7 +18,7 @@ from worker.bench.meter import machine
 from worker.bench.report import as_table
 from worker.errors import JobFailed
 
-__all__ = ["FULL", "Plan", "as_table", "run"]
+__all__ = ["Plan", "as_table", "run"]
 
 Data = dict[str, Any]
 

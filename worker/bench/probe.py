@@ -15,8 +15,6 @@ from worker.bench.storm import reevaluate, storm
 from worker.bench.stream import Stream
 from worker.core.engine import Engine
 
-__all__ = ["measure_engine"]
-
 Data = dict[str, Any]
 BATCH = 10_000
 FIRST = "first event of each user"

@@ -12,8 +12,6 @@ import pandas as pd
 
 from schemas.events import KIND_NUMBERS
 
-__all__ = ["recompute"]
-
 Data = dict[str, Any]
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from worker.bench.workload import CATEGORIES
 from worker.core.effects import iso
 
-__all__ = ["PER_DAY", "START_MS", "Stream"]
+__all__ = ["DAY_MS", "START_MS", "Stream"]
 
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 __all__ = [
     "ACTIVITY", "AMOUNT", "CATEGORY", "CLOCK", "COLUMNS", "CONSENT", "DETAIL_VALUE", "FLAGS", "INDEX", "KIND",
-    "MESSAGE", "OFFSET", "ORDER", "PRODUCT", "PROFILING", "QUANTITY", "RATING", "REPAIRS", "SLOT", "TIME", "TRAIT_NONE",
-    "TRAIT_NUMBER", "TRAIT_TEXT", "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Refused", "refuse",
+    "MESSAGE", "OFFSET", "ORDER", "PRODUCT", "PROFILING", "QUANTITY", "RATING", "REPAIRS", "SLOT", "TIME",
+    "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT", "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Refused", "refuse",
 ]  # fmt: skip
 
 SLOT, TIME, CLOCK, KIND, MESSAGE, ORDER, AMOUNT, ZONE, OFFSET, FLAGS = range(10)

@@ -31,16 +31,17 @@ from worker.core.checks import (
 )
 from worker.core.compiled import compiled
 from worker.core.layout import FOREVER, NEVER, SENDS_REMEMBERED
-from worker.core.segments import CONVERSIONS, DECISIONS, ENTERED, TRANSITIONS, TRIGGERS, write_reasons
+from worker.core.segments import CONVERSIONS, DECISIONS, ENTERED, TIMER, TRANSITIONS, TRIGGERS, write_reasons
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Surroundings
 
-__all__ = ["convert", "decide_campaigns"]
+__all__ = [
+    "ORIGIN_CAUSE", "ORIGIN_DIRECTION", "ORIGIN_SEGMENT", "ORIGIN_VERSION", "SEGMENT_MASK", "convert",
+    "decide_campaigns",
+]  # fmt: skip
 
 # How a transition's version, segment, direction and cause share one word.
 ORIGIN_VERSION, ORIGIN_SEGMENT, ORIGIN_DIRECTION, ORIGIN_CAUSE = 36, 4, 3, 7
 SEGMENT_MASK = 0xFFFFFFFF
-# Causes, as they are numbered in transitions.
-EVENT, TIMER = 0, 1
 
 
 @compiled

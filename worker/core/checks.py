@@ -11,7 +11,11 @@ from worker.core.layout import FOREVER, NEVER, SENDS_REMEMBERED, USER_HASH, ZONE
 from worker.core.tables import Integer, Program, Row, StateArrays, Surroundings
 from worker.core.zones import defer_quiet, is_quiet
 
-__all__ = ["check", "count_hour", "outcome_of", "variant_of"]
+__all__ = [
+    "CANCELLED", "DECIDED", "DEFERRED", "DUE", "EXITED_BEFORE", "FIRED", "HELD_OUT", "HOURS_COUNTED", "LAST_OCCURRED",
+    "LAST_OFFSET", "LAST_ORIGIN", "LIVE", "NOTHING", "NO_VARIANT", "OCCURRED", "OFFSET", "ORIGIN", "PAUSE", "SHADOW",
+    "SHADOWED", "SUPPRESSED", "WAS_HELD_OUT", "check", "count_hour", "outcome_of", "variant_of",
+]  # fmt: skip
 
 FIRED, SUPPRESSED, DEFERRED, CANCELLED, HELD_OUT, SHADOWED = range(6)
 (NOTHING, PAUSED, EXITED_BEFORE, STALE, CONSENT, COOLDOWN, DELAY, QUIET_HOURS, HOLDOUT, RATE_LIMIT, CAP) = range(11)

@@ -12,7 +12,10 @@ from worker.core.layout import FOREVER, HEADS, NEVER, SESSION_LAST
 from worker.core.tables import Integer, Program, StateArrays
 from worker.core.windows import WIDTHS
 
-__all__ = ["compare", "crossing", "growing_flip", "session_flip", "window_flip"]
+__all__ = [
+    "EQUAL", "FALSE", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "SESSION_GAP_MS", "TRUE", "UNEQUAL", "UNKNOWN",
+    "compare", "crossing", "growing_flip", "session_flip", "window_flip",
+]  # fmt: skip
 
 FALSE, TRUE, UNKNOWN = 0, 1, 2
 SESSION_GAP_MS = 1_800_000

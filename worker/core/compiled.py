@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba.core import config
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "entry"]
 
 VERSIONS_KEPT = 8
 

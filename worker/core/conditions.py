@@ -35,6 +35,13 @@ from worker.core.layout import (
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Table
 from worker.core.windows import next_change
 
+__all__ = [
+    "ADD", "AGE", "AND", "ATOM", "CONSTANT", "COUNT", "DIVIDE", "GENERAL", "GROWING", "INTEREST", "IN_CLUSTER",
+    "IN_SEGMENT", "IN_SESSION", "MAXIMUM", "MONEY", "MULTIPLY", "NEGATE", "NOT", "OR", "REAL", "SESSION",
+    "SESSION_SPAN", "SHARE", "SIMPLE", "SINCE", "SKIP_FALSE", "SKIP_TRUE", "STILL", "SUBTRACT", "TEXT", "TEXT_CLUSTER",
+    "TEXT_CONSTANT", "TEXT_TRAIT", "TRAIT", "WINDOW", "holds", "number",
+]  # fmt: skip
+
 # Instructions of a number: what the stack machine does, in postfix order.
 (CONSTANT, COUNT, MONEY, REAL, SINCE, AGE, IN_SESSION, SESSION_SPAN, SHARE, INTEREST, TRAIT,
  ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, NEGATE) = range(17)  # fmt: skip

@@ -18,14 +18,14 @@ from worker.core.campaigns import ORIGIN_CAUSE, ORIGIN_DIRECTION, ORIGIN_SEGMENT
 from worker.core.checks import NO_VARIANT, WAS_HELD_OUT
 from worker.core.interning import Strings
 from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE
-from worker.core.program import CAUSES, Version
+from worker.core.program import Version
 from worker.core.records import ClauseValue, Conversion, Decision, Effects, Source, Transition, Trigger, Value
-from worker.core.segments import CONVERSIONS, DECISIONS, REASONS, TRANSITIONS
+from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, REASONS, TRANSITIONS
 from worker.core.tables import Outputs
 from worker.core.timestamps import TIME_MS_MAX
 from worker.core.zones import Zones
 
-__all__ = ["RecordWriter", "iso", "short_hash"]
+__all__ = ["RecordWriter", "iso"]
 
 DIRECTIONS = ("entered", "exited")
 OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")
@@ -43,7 +43,6 @@ REFUSALS = (
     "cap",
 )
 ORIGINS = ("live", "live", "backfill", "backfill", "backfill")
-EVENT = CAUSES.index("event")
 TOP_CATEGORIES = 3
 
 Reason = tuple[ClauseValue, ...]

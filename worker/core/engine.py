@@ -22,11 +22,11 @@ from worker.core.interning import Strings, Users
 from worker.core.layout import NEVER
 from worker.core.memberships import member_counts, memberships
 from worker.core.outputs import empty_outputs, with_larger_heap
-from worker.core.program import CAUSES, Version, build
+from worker.core.program import Version, build
 from worker.core.records import DeadLetterRecord, Effects
 from worker.core.retired import Retired, retired_by
 from worker.core.saving import FORMAT, Saved, restored_rows
-from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
+from worker.core.segments import APPLIED, CAUSES, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
 from worker.core.tables import Surroundings
 from worker.core.zones import Zones

@@ -56,7 +56,7 @@ from worker.core.tables import Integer, Program, Row, StateArrays, Surroundings,
 from worker.core.windows import add
 from worker.core.zones import offset_at
 
-__all__ = ["apply", "is_duplicate", "remember"]
+__all__ = ["apply", "is_duplicate"]
 
 VIEW, CART_ADD, CART_REMOVE = KINDS.index("view"), KINDS.index("cart_add"), KINDS.index("cart_remove")
 WISHLIST, ORDERED, REFUND = KINDS.index("wishlist"), KINDS.index("order"), KINDS.index("refund")

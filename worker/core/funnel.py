@@ -25,8 +25,10 @@ from worker.core.segments import (
     DECISIONS,
     DUPLICATES,
     EVALUATIONS,
+    EVENT,
     HEAP,
     REASONS,
+    TIMER,
     TRANSITIONS,
     TRIGGERS,
     evaluate_segments,
@@ -34,14 +36,13 @@ from worker.core.segments import (
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Surroundings, Table
 from worker.core.windows import roll
 
-__all__ = ["BLOCK", "HORIZON", "collect_due", "drain", "migrate", "run", "take_effect"]
+__all__ = ["BLOCK", "COUNTERS", "HORIZON", "REPAIRED", "collect_due", "drain", "migrate", "run", "take_effect"]
 
 BLOCK = 1024
 HORIZON = 9
 REPAIRED = 10  # and a counter per reason behind it
 REASONS_FOR_REPAIR = len(REPAIRS)
 COUNTERS = REPAIRED + 1 + REASONS_FOR_REPAIR
-EVENT, TIMER = 0, 1
 DAY_MS = 86_400_000
 DAILY_FOR_MS = 90 * DAY_MS
 

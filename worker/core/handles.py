@@ -17,7 +17,7 @@ from numba.core.datamodel import models, register_default
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import NativeValue, infer_getattr, lower_getattr_generic, typeof_impl, unbox
 
-__all__ = ["Handle", "handle"]
+__all__ = ["handle"]
 
 Table = np.ndarray[Any, Any]
 

@@ -13,7 +13,7 @@ from worker.core.compiled import compiled
 from worker.core.layout import INTERESTS, NEVER
 from worker.core.tables import Integer, Program, StateArrays, Surroundings, Table
 
-__all__ = ["add_interests", "text_after"]
+__all__ = ["add_interests"]
 
 HALF_LIFE_MS = 14 * 86_400_000.0
 

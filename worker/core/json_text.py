@@ -19,8 +19,8 @@ from schemas.events import DEPTH_MAX
 from worker.core.batch import Refused, refuse
 
 __all__ = [
-    "Context", "Event", "deep_suspects", "depth", "event_of", "parse", "parse_event", "parse_slowly", "parsed",
-    "parsed_slowly", "without_surrogates",
+    "Event", "deep_suspects", "depth", "event_of", "parse", "parse_event", "parse_slowly", "parsed", "parsed_slowly",
+    "without_surrogates",
 ]  # fmt: skip
 
 Json = Any

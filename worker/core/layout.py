@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FOREVER", "NEVER", "Column", "Layout"]
+__all__ = [
+    "ACTIVITIES", "CART_PRODUCTS", "CLOCK", "EARLIEST", "EVENINGS", "FOREVER", "HEADS", "INTERESTS", "LAST_ACTIVITY",
+    "MESSAGES_REMEMBERED", "MESSAGE_PLACE", "NEVER", "ORDERS_REMEMBERED", "ORDER_PLACE", "PROFILING",
+    "RECENT_PRODUCTS", "REFUND_PLACE", "SENDS_REMEMBERED", "SEQ", "SESSIONS", "SESSION_EVENTS", "SESSION_FIRST",
+    "SESSION_LAST", "USER_HASH", "VERSION", "WEEKENDS", "ZONE", "Layout",
+]  # fmt: skip
 
 NEVER = -(1 << 62)
 FOREVER = 1 << 62

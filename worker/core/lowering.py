@@ -28,7 +28,7 @@ from worker.language.rules import (
     Read,
 )
 
-__all__ = ["Lowering", "first_ms"]
+__all__ = ["Lowering", "Row"]
 
 Row = dict[str, Any]
 

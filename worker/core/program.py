@@ -27,16 +27,15 @@ from worker.core.lowering import Lowering, Row
 from worker.core.model_tables import ModelTables
 from worker.core.retired import Retired, RetiredCampaign
 from worker.core.seeds import seed_of
-from worker.core.segments import CLUSTERS, RETIRED, RETIRED_CLUSTERS, SEGMENT, TIERS
+from worker.core.segments import CAUSES, CLUSTERS, RETIRED, RETIRED_CLUSTERS, SEGMENT, TIERS
 from worker.core.tables import Program, table
 from worker.core.zones import Zones
 from worker.language.catalogue import WINDOWS, Feature
 from worker.language.definitions import Checked
 from worker.language.rules import Condition
 
-__all__ = ["CAUSES", "Version", "build"]
+__all__ = ["Version", "build"]
 
-CAUSES = ("event", "timer", "model", "definition", "erasure")
 _INTEREST_WEIGHTS = {"view": 1.0, "cart_add": 3.0, "wishlist": 2.0, "order": 5.0}
 
 

@@ -13,7 +13,7 @@ from worker.core.conditions import number
 from worker.core.layout import PROFILING
 from worker.core.tables import Integer, Outputs, Program, StateArrays, Table
 
-__all__ = ["sample"]
+__all__ = ["CLUSTER", "EXPRESSION", "PERCENTILE", "PROBABILITY", "sample"]
 
 EXPRESSION, PERCENTILE, PROBABILITY, CLUSTER = range(4)
 STAYS_UNLESS_NEARER_THAN = 0.9

@@ -2,7 +2,7 @@
 
 import hashlib
 
-__all__ = ["digest_64", "seed_of"]
+__all__ = ["seed_of"]
 
 
 def digest_64(text: str) -> int:

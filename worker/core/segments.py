@@ -14,9 +14,15 @@ from worker.core.conditions import holds, number
 from worker.core.layout import FOREVER, NEVER, SEQ
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays
 
-__all__ = ["ENTERED", "EXITED", "evaluate_segments", "write_reasons"]
+__all__ = [
+    "APPLIED", "CAUSES", "CLUSTERS", "CONVERSIONS", "DECISIONS", "DUPLICATES", "ENTERED", "EVALUATIONS", "EVENT",
+    "EXITED", "HEAP", "OF_CLUSTER", "OF_MEMBER", "OF_MEMBER_CLUSTER", "OF_NUMBER", "OF_TRAIT", "REASONS", "RETIRED",
+    "RETIRED_CLUSTERS", "SEGMENT", "TIERS", "TIMER", "TRANSITIONS", "TRIGGERS", "evaluate_segments", "write_reasons",
+]  # fmt: skip
 
 ENTERED, EXITED = 0, 1
+CAUSES = ("event", "timer", "model", "definition", "erasure")  # of transitions, by number
+EVENT, TIMER = 0, 1
 # Kinds of units.
 SEGMENT, TIERS, CLUSTERS, RETIRED, RETIRED_CLUSTERS = range(5)
 # Kinds of clauses.

@@ -15,7 +15,7 @@ from worker.core.layout import FOREVER, NEVER, USER_HASH, Layout
 from worker.core.seeds import seed_of
 from worker.core.tables import StateArrays
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "empty_hours"]
 
 Integers = npt.NDArray[np.int64]
 NOBODY: npt.NDArray[np.bool_] = np.empty(0, np.bool_)

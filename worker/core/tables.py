@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DTYPES", "Integer", "Outputs", "Program", "Row", "StateArrays", "Surroundings", "Table", "table"]
+__all__ = ["Integer", "Outputs", "Program", "Row", "StateArrays", "Surroundings", "Table", "table"]
 
 Table = npt.NDArray[Any]
 Integer = Any

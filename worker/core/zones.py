@@ -17,7 +17,7 @@ from worker.core.compiled import compiled
 from worker.core.layout import FOREVER
 from worker.core.tables import Integer, Surroundings
 
-__all__ = ["ZoneArrays", "Zones", "defer_quiet", "is_quiet", "offset_at", "zone_exists"]
+__all__ = ["Zones", "defer_quiet", "is_quiet", "offset_at", "zone_exists"]
 
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from schemas.events import KINDS
 
-__all__ = ["FEATURE_NAMES", "KIND_NUMBERS", "WIDTHS_MS", "WINDOWS", "Feature", "feature"]
+__all__ = ["FEATURE_NAMES", "WIDTHS_MS", "WINDOWS", "Feature", "feature"]
 
 KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 

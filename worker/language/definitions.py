@@ -22,7 +22,7 @@ from worker.language.references import References
 from worker.language.rules import Condition
 from worker.language.shape import judged, owner
 
-__all__ = ["Checked", "DefinitionsError", "Hashed", "Mistake", "load", "unix_ms"]
+__all__ = ["Checked", "DefinitionsError", "Mistake", "load", "unix_ms"]
 
 
 class Hashed(Protocol):

@@ -24,7 +24,7 @@ from schemas.events import KIND_NUMBERS
 from worker.language.mapping_file import EnvelopeSpec, EventField, MappingSpec, ProductField, RuleSpec, Scalar, read
 from worker.language.mistakes import MappingError, Mistake
 
-__all__ = ["Mapping", "MappingError", "Rule"]
+__all__ = ["SHIPPED", "Mapping", "MappingError", "Rule"]
 
 SHIPPED: Final = Path(__file__).parents[2] / "schemas" / "mapping.yaml"
 QUIET_KINDS: Final = ("refund", "message_sent")  # kinds that are no activity

@@ -28,8 +28,8 @@ from worker.language.tokens import ConditionMistake, tokenize
 from worker.language.vocabulary import Vocabulary
 
 __all__ = [
-    "LENGTH_MAX", "And", "Arithmetic", "Comparison", "Condition", "ConditionError", "ConditionMistake", "Constant",
-    "Member", "Negative", "Not", "OneOf", "Operand", "Or", "Read", "Vocabulary", "clauses", "parse",
+    "LENGTH_MAX", "And", "Arithmetic", "Comparison", "Condition", "ConditionError", "Constant", "Member", "Negative",
+    "Not", "OneOf", "Operand", "Or", "Read", "Vocabulary", "clauses", "parse",
 ]  # fmt: skip
 
 LENGTH_MAX: Final = 8192

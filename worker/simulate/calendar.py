@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from worker.simulate.shop import HOUR_MS
 from worker.simulate.shoppers import PLACES, TYPES
 
-__all__ = ["RHYTHMS", "Rhythm", "zone"]
+__all__ = ["Rhythm", "zone"]
 
 HOURS_OF_DAY = {
     "day": (1, 1, 1, 1, 1, 2, 4, 7, 10, 12, 13, 14, 16, 14, 12, 11, 11, 12, 13, 13, 12, 9, 5, 2),

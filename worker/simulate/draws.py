@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dice", "Floats", "Integers", "Unsigned", "exponential_table", "lognormal_table", "look_up", "mix"]
+__all__ = ["Dice", "Floats", "Integers", "Unsigned", "exponential_table", "lognormal_table", "look_up"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

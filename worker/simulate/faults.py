@@ -20,7 +20,7 @@ from worker.simulate.incidents import Incidents
 from worker.simulate.records import Act, Records
 from worker.simulate.shop import DAY_MS, MINUTE_MS, Settings
 
-__all__ = ["DEFECTS", "FIRST_DEFECT", "REPEATED", "Courier", "break_line"]
+__all__ = ["DEFECTS", "FIRST_DEFECT", "Courier", "break_line"]
 
 DUPLICATE, REPEATED, FIRST_DEFECT = 1, 2, 10  # values of the column `fault`; 0 is a true event
 NETWORK_MS_MIN, NETWORK_MS_MAX = 20, 800

@@ -22,7 +22,7 @@ from worker.simulate.records import CHANNEL_ACTS, Act, Records, empty, records
 from worker.simulate.shop import MINUTE_MS, Reaction
 from worker.simulate.shoppers import Population
 
-__all__ = ["Note", "Reactions", "effect_of"]
+__all__ = ["Note", "Reactions"]
 
 SEND_MS_MIN, SEND_MS_MAX = 1_000, 20_000
 LEAD_MS = 4 * MINUTE_MS

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHANNEL_ACTS", "EVENT_NAMES", "RECORD", "Act", "Records", "Scene", "empty", "records"]
+__all__ = ["CHANNEL_ACTS", "EVENT_NAMES", "Act", "Records", "Scene", "empty", "records"]
 
 RECORD = np.dtype(
     [

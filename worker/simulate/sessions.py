@@ -14,7 +14,7 @@ from worker.simulate.draws import Dice, Floats, Integers, Unsigned, exponential_
 from worker.simulate.records import Act, Records, records
 from worker.simulate.shoppers import ANONYMOUS, ONE_TIME, ORDERED, SEEN, TYPES, UNSUBSCRIBED, Population
 
-__all__ = ["VIEWS_MAX", "Visits", "visit"]
+__all__ = ["visit"]
 
 VIEWS_MAX = 31  # a basket is 32 bits
 PACE_MS_MIN, PACE_MS_MAX = 7_000, 40_000

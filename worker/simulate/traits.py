@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from worker.simulate.draws import Dice
 from worker.simulate.shoppers import PLACES, Population
 
-__all__ = ["AGE_GROUPS", "CONSENTS", "consents", "identify_traits"]
+__all__ = ["consents", "identify_traits"]
 
 AGE_GROUPS = {"18-24": 0.16, "25-34": 0.28, "35-44": 0.24, "45-54": 0.17, "55+": 0.15}
 CONSENTS = {"email": 0.60, "push": 0.35, "profiling": 0.85}
