@@ -14,6 +14,7 @@ from schemas.events import IDENTIFY, KIND_NUMBERS
 from worker.core import batch as columns
 from worker.core.batch import Batch
 from worker.core.decode import Decoder
+from worker.core.fields import FieldReader
 from worker.core.interning import Strings, Users
 from worker.core.json_text import depth, parse, parse_slowly
 from worker.core.timestamps import time_ms
@@ -451,3 +452,21 @@ def test_members_that_are_not_read_must_be_json_too(text: str) -> None:
         assert reason(raw) in {"not_json", "too_deep"}
     else:
         assert reason(raw) != "not_json"
+
+
+def test_a_mistake_of_ours_makes_a_dead_letter_of_its_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that fails half way on one product: `engine_error`, and the records around it are whole."""
+    into = decoder()
+    read_line = FieldReader._line
+
+    def failing(reader: FieldReader, product: str | None, *rest: Any) -> None:
+        read_line(reader, product, *rest)
+        if product == "bad":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(FieldReader, "_line", failing)
+    products = ["a", "bad", "b"]
+    batch = read(*[event(properties={"product_id": product}) for product in products], into=into)
+    assert [(letter.reason, letter.offset) for letter in batch.dead_letters] == [("engine_error", 1)]
+    assert batch.lines_end.tolist() == [1, 2]
+    assert [into._fields._checked[product] for product in ("a", "b")] == batch.lines[:, columns.PRODUCT].tolist()

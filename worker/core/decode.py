@@ -246,6 +246,10 @@ class Decoder:
             except Refused as refused:
                 work.dead_letters.append(DeadLetter(refused.reason, offsets[index], raw))
                 reasons.clear()
+            except Exception:  # noqa: BLE001 - a mistake of ours must not stop the stream, nor leave half a record
+                del lines[lines_end[-1] if lines_end else 0 :], details[details_end[-1] if details_end else 0 :]
+                work.dead_letters.append(DeadLetter("engine_error", offsets[index], raw))
+                reasons.clear()
         work.clock_ms = clock
 
     def _name_plan(self, rules: tuple[Rule, ...]) -> _Plan:
