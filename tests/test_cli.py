@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.support import DEFINITIONS, shop, write_definitions
+from worker import cli
 
 SHOAL = [sys.executable, "-m", "worker"]
 # A process of its own would compile for minutes what these few records take no time to interpret.
@@ -63,6 +64,31 @@ def test_replay_ends_with_a_table_for_people(tmp_path: Path, events: Path) -> No
     ):
         assert expected in done.stdout
     assert done.stderr == ""
+
+
+def test_brackets_are_no_markup(tmp_path: Path) -> None:
+    """Neither in the name of a folder nor in what a mapping calls a reason: a job that is done isn't failed by them."""
+    table, mapping, out = tmp_path / "t.csv", tmp_path / "[b]m.yaml", tmp_path / "o9[" / "b]x"
+    table.write_text("who,at\nu-1,1767614400\n,1767614400\n", encoding="utf-8")
+    mapping.write_text(
+        "columns: {who: id, at: epoch_seconds}\nuser: who\ntime: at\nevents: [{event: X}]\n"
+        'leave_out: [{reason: "gone [/x]", where: {who: {absent: true}}}]\n'
+    )
+    definitions = tmp_path / "[" / "d].yaml"
+    definitions.parent.mkdir()
+    definitions.write_text(DEFINITIONS, encoding="utf-8")
+    done = shoal("replay", table, "--mapping", mapping, "--definitions", definitions, "--out", out)
+    assert f"Written into {out}. " in done.stdout
+    assert "gone [/x]" in done.stdout
+    assert shoal("definitions", "check", definitions).stdout.startswith(f"{definitions} is right")
+
+
+def test_events_come_through_stdin_whole(tmp_path: Path) -> None:
+    """`cat events | shoal replay /dev/stdin`: every line is read, though a pipe can't be opened twice."""
+    options = ["--definitions", str(write_definitions(tmp_path)), "--out", str(tmp_path / "out"), "--json"]
+    command, lines = [*SHOAL, "replay", "/dev/stdin", *options], shop(400)
+    done = subprocess.run(command, input=b"\n".join(lines), capture_output=True, env=INTERPRETED, check=True)
+    assert json.loads(done.stdout)["read"] == len(lines)
 
 
 def test_explain_answers_on_a_finished_replay(tmp_path: Path, events: Path) -> None:
@@ -158,6 +184,9 @@ def test_wrong_usage_is_status_2_and_a_sentence(tmp_path: Path, events: Path) ->
         ["definitions", "check", missing],
         ["definitions", "test", missing],
         ["simulate", "--users", "0"],
+        ["simulate", "--start", "soon"],
+        ["simulate", "--start", "9999-12-01", "--days", "60"],
+        ["simulate", "--incident", "flood@1"],
         ["bench", "everything"],
     ):
         done = shoal(*arguments, status=2)
@@ -206,6 +235,30 @@ def test_a_reader_who_wants_nothing_at_all_is_no_accident_either(
         done = subprocess.run([*command, *options], stdout=nobody, stderr=subprocess.PIPE, env=INTERPRETED, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
     assert (tmp_path / "out" / "state.shoal").is_file()
+
+
+@pytest.mark.parametrize(
+    ("on_path", "program", "expected"),
+    [
+        ("/usr/bin/shoal", "worker/__main__.py", "shoal"),
+        (None, ".venv/bin/shoal", ".venv/bin/shoal"),
+        (None, "worker/__main__.py", f"{Path(sys.executable).name} -m worker"),
+    ],
+)
+def test_the_program_is_named_the_way_it_can_be_called(
+    monkeypatch: pytest.MonkeyPatch, on_path: str | None, program: str, expected: str
+) -> None:
+    """By its name if that is on the path, else by where it is, else by the module."""
+    monkeypatch.setattr("shutil.which", lambda _: on_path)
+    monkeypatch.setattr(sys, "argv", [program])
+    assert cli._called() == expected
+
+
+def test_a_mistake_in_an_option_of_simulate_is_told_as_any_other() -> None:
+    """The same program, the same words before it, and a full disk is no traceback."""
+    assert shoal("simulate", "--late", "2", status=2).stderr.startswith("shoal: --late: ")
+    told = shoal("simulate", "--users", "5", "--out", "/nowhere/file", status=1).stderr
+    assert told.startswith("shoal: Writing /nowhere/file failed: ")
 
 
 @pytest.mark.parametrize("command", [[], ["replay"], ["explain"], ["simulate"], ["definitions", "check"]])

@@ -2,17 +2,17 @@
 
 Exit status: 0 done, 1 the job failed, 2 wrong usage or configuration. What goes wrong is told on stderr in one sentence
 that says what to do (mistakes in a definitions file, a line each before it); a traceback only with SHOAL_DEBUG=1.
-Long work shows progress on a terminal and is quiet in a pipe. Nothing else in the project prints.
+Long work shows progress on a terminal and is quiet in a pipe. No job prints: each returns what there is to say.
 """
 
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
@@ -20,10 +20,8 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from worker.errors import ShoalError, WrongUsage
-from worker.simulate.command import simulate
 
-if TYPE_CHECKING:
-    from worker.files.replay import Progress
+__all__ = ["app", "main"]
 
 app = typer.Typer(
     name="shoal",
@@ -36,8 +34,8 @@ definitions_app = typer.Typer(help="Check and test definitions files.")
 bench_app = typer.Typer(help="Measure the engine.")
 app.add_typer(definitions_app, name="definitions")
 app.add_typer(bench_app, name="bench")
-app.command("simulate", short_help="Write a simulated shop's events.")(simulate)
 
+Progress = Callable[[int, int | None, int], None]  # how much is done, of how much (None: nobody knows), records so far
 MappingOption = Annotated[
     str | None,
     typer.Option(
@@ -107,14 +105,15 @@ def replay(
 
     under = configuration.load(definitions, mapping)
     request = Request(files, out, _instant_ms(until), batch)
-    with _progress() as progress:
+    with _progress("replaying", "events") as progress:
         summary = run(under, request, progress)
     if as_json:
         _print_json(summary.as_json())
         return
     console = _console()
     console.print(summary.as_table())
-    console.print(f"Written into {out}. Why a user is where she is: shoal explain USER --state {out}", highlight=False)
+    written = f"Written into {out}. Why a user is where she is: shoal explain USER --state {out}"
+    console.print(written, markup=False, highlight=False)
 
 
 @app.command(short_help="Say why a user is where she is.")
@@ -148,7 +147,8 @@ def definitions_check(
         f"{len(part)} {name if len(part) == 1 else f'{name}s'}"
         for part, name in ((found.segments, "segment"), (found.campaigns, "campaign"), (found.tests, "test"))
     )
-    _console().print(f"{file} is right: version {found.version}, {', '.join(counts)}.", highlight=False)
+    said = f"{file} is right: version {found.version}, {', '.join(counts)}."
+    _console().print(said, markup=False, highlight=False)
 
 
 @definitions_app.command("test", short_help="Run the tests in a definitions file.")
@@ -169,6 +169,36 @@ def definitions_test(
     print(f"{len(verdicts) - failed} passed, {failed} failed")
     if failed:
         raise typer.Exit(1)
+
+
+@app.command(short_help="Write a simulated shop's events.")
+def simulate(
+    *,
+    users: Annotated[int, typer.Option(help="How many shoppers, 1 to 10,000,000.")] = 1_000,
+    days: Annotated[int, typer.Option(help="How many days, 1 to 2,000.")] = 30,
+    seed: Annotated[int, typer.Option(help="The same seed and options give the same bytes.")] = 1,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", show_default="2026-01-05", help="First day, UTC.")
+    ] = datetime(2026, 1, 5, tzinfo=UTC),
+    out: Annotated[str, typer.Option(help="File to write, .gz or .zst to compress, - for stdout.")] = "-",
+    late: Annotated[float, typer.Option(help="Share of events that arrive late (minutes to two days).")] = 0.01,
+    duplicates: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.005,
+    malformed: Annotated[float, typer.Option(help="Broken records, as a share of events.")] = 0.001,
+    incident: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND@DAY[+HOURS]", help="outage, backlog, spike or drift; may be given again."),
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="File for the truth, as JSON.")] = None,
+) -> None:
+    """Write the events of a simulated shop as JSON lines, with a truth to check results against."""
+    from worker.simulate import command as simulation
+
+    shares = {"late": late, "duplicates": duplicates, "malformed": malformed}
+    under = simulation.settings(incident or [], users=users, days=days, seed=seed, start=start.date(), **shares)
+    with _progress("simulating", "records") as progress:
+        written = simulation.simulate(under, out, truth, progress)
+    if sys.stderr.isatty():
+        print(f"{written:,} records of {users:,} users over {days:,} days", file=sys.stderr)
 
 
 @bench_app.command("core", short_help="Measure it on one core.")
@@ -242,14 +272,16 @@ def _somebody(out: Path) -> str | None:
 
 def _called() -> str:
     """How this program is called from here: by its name, if that is on the path."""
+    if shutil.which("shoal"):
+        return "shoal"
     program = Path(sys.argv[0])
-    if shutil.which("shoal") or program.name != "shoal":
-        return "shoal" if shutil.which("shoal") else f"{Path(sys.executable).name} -m worker"
-    return os.path.relpath(program)
+    if program.name == "shoal":
+        return os.path.relpath(program)
+    return f"{Path(sys.executable).name} -m worker"
 
 
 @contextmanager
-def _progress() -> Iterator["Progress | None"]:
+def _progress(doing: str, unit: str) -> Iterator[Progress | None]:
     """Something to call after each batch: a bar on a terminal, else nothing."""
     if not sys.stderr.isatty():
         yield None
@@ -257,10 +289,9 @@ def _progress() -> Iterator["Progress | None"]:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    count = TextColumn("{task.fields[records]:,} events")
-    with Bar(
-        TextColumn("replaying"), BarColumn(), count, TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
+    count = TextColumn(f"{{task.fields[records]:,}} {unit}")
+    columns = (TextColumn(doing), BarColumn(), count, TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, records=0)
         yield lambda done, total, records: bar.update(task, completed=done, total=total, records=records)
 

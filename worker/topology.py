@@ -6,6 +6,8 @@ word for word, and a test holds it to that: change the table, print it again, pa
 
 from dataclasses import dataclass
 
+__all__ = ["FLOW", "OUTPUTS", "diagram"]
+
 INPUTS = 0
 CORE = 1
 OUTPUTS = 2

@@ -4,6 +4,7 @@ import datetime
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rich.live import Live
 
 from schemas.definitions import Campaign, Definitions, Segment
 from tests.files.test_replay import without_wall
+from worker.errors import JobFailed
 from worker.files import configuration
 from worker.files.demo import SHOP, demo
 from worker.files.demo_view import View
@@ -45,6 +47,15 @@ def test_the_demo_tells_the_truth_about_its_shop(tmp_path: Path) -> None:
     truth = json.loads((tmp_path / "truth.json").read_text())
     assert len(hours) == SMALL.days * 24 + 1
     assert truth["records"] == summary.tally.read > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
+@pytest.mark.parametrize("name", ["events.jsonl", "truth.json"])
+def test_a_full_disk_is_a_failed_demo(tmp_path: Path, name: str) -> None:
+    """Told in a sentence with the folder, for the files that only the demo has as well."""
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(JobFailed, match=f"Writing {tmp_path}.* failed: No space left on device"):
+        demo(tmp_path, SMALL.model_copy(update={"days": 2}))
 
 
 def test_the_view_draws_while_the_shop_is_open(tmp_path: Path) -> None:

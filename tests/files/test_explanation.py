@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.files.support import shop, write_definitions
-from worker.errors import JobFailed, WrongUsage
+from worker.errors import JobFailed, ShoalError, WrongUsage
 from worker.files import configuration
 from worker.files.explanation import as_text, explain
 from worker.files.replay import Request, replay
@@ -56,6 +56,17 @@ def test_an_unknown_user_and_an_unfinished_folder_are_told_apart(finished: Path,
         explain("u-99", finished)
     with pytest.raises(WrongUsage, match="holds no finished job"):
         explain("u-1", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["definitions.yaml", "mapping.yaml", "segment-changes.jsonl"])
+def test_a_folder_that_has_lost_a_file_is_told_with_its_name(finished: Path, name: str) -> None:
+    """Without any one of the files it needs, there is no telling why; nor is there with a damaged one."""
+    (finished / name).unlink()
+    with pytest.raises(WrongUsage, match=f"holds no finished job \\(no {name}\\): run shoal replay"):
+        explain("u-1", finished)
+    (finished / name).write_bytes(b'{"u-1"\xff\n')
+    with pytest.raises(ShoalError, match=name):
+        explain("u-1", finished)
 
 
 def test_a_damaged_state_is_told_in_a_sentence(finished: Path) -> None:

@@ -2,8 +2,11 @@
 
 import gzip
 import lzma
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pyarrow
 import pyarrow.parquet
@@ -11,7 +14,7 @@ import pytest
 import zstandard
 
 from worker.errors import JobFailed, WrongUsage
-from worker.files.readers import LINE_BYTES_MAX, inspect
+from worker.files.readers import CSV_FIELD_MAX, LINE_BYTES_MAX, inspect
 from worker.files.source import Source
 
 LINES = [b'{"a":1}', b"", b"  ", b'{"b":2}']
@@ -131,3 +134,74 @@ def test_formats_are_told_apart(tmp_path: Path) -> None:
         "a.csv": "csv", "a.CSV.gz": "csv", "a.tsv": "csv", "a.jsonl": "jsonl", "a.csv.json": "jsonl", "a": "jsonl",
         "a.dat": "parquet",
     }  # fmt: skip
+
+
+def through_a_pipe(folder: Path, content: bytes, name: str = "pipe") -> Path:
+    """A named pipe with somebody at the other end, who writes a byte, then the rest."""
+    pipe = folder / name
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as end:
+            end.write(content[:1])
+            end.write(content[1:])
+
+    Thread(target=write, daemon=True).start()
+    return pipe
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, two_frames])
+def test_a_pipe_is_read_from_its_first_byte(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """Looking what it is packed with takes nothing away, though nothing comes twice; how long it is nobody knows."""
+    source = Source([through_a_pipe(tmp_path, pack(TEXT * 99_999))], None)
+    batches = list(source.batches(100_000))
+    assert [line for payloads, _ in batches for line in payloads] == LINES * 99_999
+    assert (source.lines, source.bytes_total, source.bytes_read) == (399_996, None, 0)
+
+
+def test_a_table_comes_through_a_pipe_too(tmp_path: Path) -> None:
+    """CSV as any other; Parquet, whose table of contents is at its end, is refused in a sentence."""
+    payloads, offsets = read(through_a_pipe(tmp_path, b"userId,event\nu-1,X\n", "a.csv"))
+    assert (payloads, offsets) == ([b'{"userId":"u-1","event":"X","type":"track"}'], [1])
+    with pytest.raises(WrongUsage, match="write it into a file first"):
+        inspect(through_a_pipe(tmp_path, b"PAR1....", "b"))
+
+
+def test_a_pipe_can_be_named_once(tmp_path: Path) -> None:
+    """Named twice, each would get some of its bytes; /dev/null has none, and may be named as often as one likes."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WrongUsage, match="named twice"):
+        Source([tmp_path / "pipe", tmp_path / "." / "pipe"], None)
+    assert read(Path(os.devnull), Path(os.devnull)) == ([], [])
+
+
+def test_only_what_a_name_ends_in_has_to_be_right(tmp_path: Path) -> None:
+    """Suffixes further in say where a file comes from, and promise nothing."""
+    for name in ("x.parquet.jsonl", "x.2026.gz.jsonl", "x.gz.csv"):
+        (tmp_path / name).write_bytes(b"x")
+        assert inspect(tmp_path / name).format == ("csv" if name.endswith(".csv") else "jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('userId,event\nu-1,X\nu-2,"X\nu-3,X\n', 3),
+        ('userId,event\n"u-1",X\nu-2,"X\nu-3,"X"\n', 3),
+        ('userId,"event\nu-1,X\n', 1),
+        (f'userId,event\nu-1,"{"x" * (CSV_FIELD_MAX + 1)}"\n', 2),
+    ],
+)
+def test_a_stray_quote_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    """Else it would swallow the lines after it, to the end of the file or to the next quote."""
+    file = tmp_path / "stray.csv"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(JobFailed, match=rf"stray\.csv can't be read as CSV from line {line} on \(.+\): look there"):
+        read(file)
+
+
+def test_a_long_field_is_one_record_that_is_too_large(tmp_path: Path) -> None:
+    """The engine refuses it, as it does a line of JSON; the next row is whole, and so are quoted newlines."""
+    file = tmp_path / "long.csv"
+    file.write_text(f'userId,event\nu-1,{"x" * 200_000}\nu-2,"X\nY"\n', encoding="utf-8")
+    payloads, offsets = read(file)
+    assert ([len(payload) for payload in payloads], offsets) == ([LINE_BYTES_MAX, 46], [1, 2])

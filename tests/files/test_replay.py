@@ -1,12 +1,13 @@
 """The replay job: what it writes, what it counts, and that neither depends on how the records are cut into batches."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.files.support import MINUTE_MS, RETAIL_HEADER, START_MS, event, records, shop, write_definitions
-from worker.errors import WrongUsage
+from worker.errors import JobFailed, WrongUsage
 from worker.files import configuration
 from worker.files.replay import Request, replay
 from worker.files.sinks import TOPICS
@@ -125,3 +126,42 @@ def test_an_earlier_run_is_replaced_whole(tmp_path: Path) -> None:
     summary, out = run(tmp_path, [event("u-1", "Product Viewed")])
     assert summary.tally.read == 1
     assert records(out / "segment-changes.jsonl") == records(out / "dead-letters.jsonl") == []
+
+
+@pytest.mark.parametrize("read", ["dead-letters.jsonl", "definitions.yaml", "mapping.yaml"])
+@pytest.mark.parametrize("link", [None, "symlink", "hardlink"])
+def test_a_job_does_not_write_over_what_it_reads(tmp_path: Path, read: str, link: str | None) -> None:
+    """Events, definitions and mapping, by whatever name they go: nothing is touched, and the sentence names both."""
+    _, out = run(tmp_path, shop(2))
+    mine = out / read
+    if link is not None:
+        mine = tmp_path / "mine"
+        mine.symlink_to(out / read) if link == "symlink" else mine.hardlink_to(out / read)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    under = configuration.load(
+        mine if read == "definitions.yaml" else None, str(mine) if read == "mapping.yaml" else None
+    )
+    files = [mine if read == "dead-letters.jsonl" else tmp_path / "events.jsonl"]
+    with pytest.raises(WrongUsage, match=f"^{mine} is read, and {out / read} would be written over it: choose"):
+        replay(under, Request(files, out))
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_file_and_its_outputs_may_share_a_folder(tmp_path: Path) -> None:
+    """Only the very files count: what is read beside them is as it was."""
+    lines = tmp_path / "events.jsonl"
+    lines.write_bytes(b"\n".join(shop(2)))
+    for _ in range(2):
+        replay(configuration.load(), Request([lines], tmp_path))
+    assert lines.read_bytes() == b"\n".join(shop(2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /dev/full")
+@pytest.mark.parametrize("name", ["dead-letters.jsonl", "mapping.yaml"])
+def test_a_full_disk_is_a_failed_job_that_names_the_file(tmp_path: Path, name: str) -> None:
+    """Be it noticed while writing, or not before the last of it goes to the disk."""
+    out = tmp_path / "out-100"
+    out.mkdir()
+    (out / name).symlink_to("/dev/full")
+    with pytest.raises(JobFailed, match="failed: No space left on device; make room"):
+        run(tmp_path, shop(2))

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,63 @@ def test_a_table_without_the_columns_is_refused(tmp_path: Path) -> None:
     path.write_text("user_id,b\n1,2\n")
     with pytest.raises(WrongUsage, match=r"other\.csv has no column userId \(nearest: user_id\); it has user_id, b: "):
         read(path)
+
+
+def one(path: Path, header: str, row: str) -> dict[str, Any]:
+    """The event of a CSV of one row, its cells between semicolons."""
+    cells = ",".join('"' + cell.replace('"', '""') + '"' for cell in row.split(";"))
+    (path / "one.csv").write_text(f"userId,{header}\nu-1,{cells}\n", encoding="utf-8")
+    (event,) = read(path / "one.csv")[0].values()
+    return event
+
+
+@pytest.mark.parametrize("text", ["²", "١٢", "1" * 20, "1" * 5000, "-5", "1_000"])
+def test_only_digits_are_an_instant(tmp_path: Path, text: str) -> None:
+    """And no more of them than nanoseconds have: anything else stays text, for the engine to refuse."""
+    assert one(tmp_path, "timestamp", text)["timestamp"] == text
+    assert one(tmp_path, "timestamp", " 1767614400000 ")["timestamp"] == 1767614400000
+
+
+@pytest.mark.parametrize("text", ["1e306", "²", "inf", "nan"])
+def test_seconds_that_are_no_instant_stay_text(tmp_path: Path, text: str) -> None:
+    """A column of epoch seconds judges no more than the others."""
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("columns: {userId: id, at: epoch_seconds}\nuser: userId\ntime: at\nevents: [{event: X}]\n")
+    (tmp_path / "t.csv").write_text(f"userId,at\nu-1,{text}\nu-1,1.5\n", encoding="utf-8")
+    assert [event["timestamp"] for event in read(tmp_path / "t.csv", str(mapping))[0].values()] == [text, 1500]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("properties.total;properties.a.b;properties", '5;x;{"total": 7, "rating": 3, "a": {"b": "y", "c": "z"}}'),
+        ("properties;properties.total;properties.a.b", '{"total": 7, "rating": 3, "a": {"b": "y", "c": "z"}};5;x'),
+    ],
+)
+def test_an_object_and_columns_of_its_fields_come_together(tmp_path: Path, header: str, row: str) -> None:
+    """In whichever order they stand; where both say something the column of the one field counts."""
+    properties = one(tmp_path, header.replace(";", ","), row)["properties"]
+    assert properties == {"total": 5.0, "rating": 3, "a": {"b": "x", "c": "z"}}
+
+
+def test_an_object_too_deep_to_read_stays_text(tmp_path: Path) -> None:
+    """As anything that isn't JSON does."""
+    deep = "[" * 20_000 + "]" * 20_000
+    assert one(tmp_path, "properties", deep)["properties"] == deep
+
+
+def test_ids_of_parquet_are_text(tmp_path: Path) -> None:
+    """Whole numbers, as pandas has them, also where one missing made floats of them; other numbers stay numbers."""
+    path = tmp_path / "events.parquet"
+    table: dict[str, list[Any]] = {
+        "userId": [17850, 3],
+        "messageId": [1.0, None],
+        "properties.order_id": [1e16, 536365.0],
+        "properties.product_id": [Decimal(7), Decimal(8)],
+        "traits.age": [30, 31],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(table), path)
+    first, second = read(path)[0].values()
+    assert (first["userId"], first["messageId"], first["traits"]["age"]) == ("17850", "1", 30)
+    assert first["properties"] == {"order_id": "10000000000000000", "product_id": "7"}
+    assert ("messageId" not in second, second["properties"]["order_id"]) == (True, "536365")

@@ -24,6 +24,8 @@ from worker.language.mapping_file import MappingSpec
 from worker.language.shape import Complaint, judged
 from worker.language.vocabulary import nearest
 
+__all__ = ["Columns", "Condition", "Event", "Times", "Value", "find", "load"]
+
 SHIPPED = Path(__file__).parent / "mappings"
 FORMS = ("segment", "ga4", "braze", "snowplow")  # the shipped mapping of events reads all of them
 SAMPLE = datetime(2011, 12, 9, 12, 50, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """The two texts a job is run under, definitions and mapping, read from files with their mistakes told in full."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,18 +14,21 @@ from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mapping import SHIPPED as SHIPPED_MAPPING
 from worker.language.mapping import Mapping
 
+__all__ = ["SHIPPED_DEFINITIONS", "Configuration", "checked", "load", "text_of"]
+
 SHIPPED_DEFINITIONS = Path(__file__).parent / "definitions" / "demo.yaml"
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Definitions and mapping of events, checked, with their texts; and the mapping of columns, for tables."""
+    """Definitions and mapping of events, checked, with their texts; the mapping of columns, for tables; their files."""
 
     definitions_text: str
     mapping_text: str
     checked: Checked
     mapping: Mapping
     columns: Columns | None = None
+    files: tuple[Path, ...] = ()
 
 
 def load(definitions_path: Path | None = None, mapping_name: str | None = None) -> Configuration:
@@ -36,13 +40,14 @@ def load(definitions_path: Path | None = None, mapping_name: str | None = None) 
         WrongUsage: a file is missing or has mistakes; the message has them all, a line each.
     """
     file = columns.find(mapping_name) if mapping_name else SHIPPED_MAPPING
-    mapping_text = _read(file)
+    files = (file, definitions_path or SHIPPED_DEFINITIONS)
+    mapping_text = text_of(file)
     with _mistakes_of(file):
         of_columns = columns.load(mapping_text)
     if of_columns is not None:
-        file, mapping_text = SHIPPED_MAPPING, _read(SHIPPED_MAPPING)
-    definitions_text = _read(definitions_path or SHIPPED_DEFINITIONS)
-    return checked(definitions_text, mapping_text, definitions_path, file, of_columns)
+        file, mapping_text = SHIPPED_MAPPING, text_of(SHIPPED_MAPPING)
+    under = checked(text_of(files[1]), mapping_text, definitions_path, file)
+    return dataclasses.replace(under, columns=of_columns, files=files)
 
 
 def checked(
@@ -50,13 +55,12 @@ def checked(
     mapping_text: str,
     name: Path | None = None,
     mapping_name: Path | None = None,
-    of_columns: Columns | None = None,
 ) -> Configuration:
     """The configuration of two texts, which are those of the named files. Raises WrongUsage as `load`."""
     with _mistakes_of(mapping_name or "the mapping"):
         mapping = Mapping.parse(mapping_text)
     with _mistakes_of(name or "the definitions"):
-        return Configuration(text, mapping_text, definitions.load(text, mapping), mapping, of_columns)
+        return Configuration(text, mapping_text, definitions.load(text, mapping), mapping)
 
 
 @contextmanager
@@ -71,7 +75,8 @@ def _mistakes_of(file: Path | str) -> Iterator[None]:
         raise WrongUsage("\n".join([*told, f"{file} has {mistakes}: correct the lines named above."])) from error
 
 
-def _read(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A file's text. Raises WrongUsage if it can't be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from worker.core.records import Effects
-from worker.errors import WrongUsage
 from worker.files import configuration
 from worker.files.replay import Job, warm_up
 from worker.files.sinks import Folder
 from worker.files.summary import Summary
 from worker.simulate.shop import Incident, Reaction, Settings
 from worker.simulate.stream import Batch, Simulation
+
+__all__ = ["EVENTS", "SHOP", "Moment", "demo"]
 
 EVENTS = "events.jsonl"
 TRUTH = "truth.json"
@@ -61,30 +61,23 @@ def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summ
     warm_up(under)
     simulation = Simulation(settings)
     started, cpu_started = time.monotonic(), time.process_time()
-    with Folder(out) as folder, _events_file(out) as events:
+    with Folder(out, more=[EVENTS]) as folder:
         job = Job(under, folder)
         for batch in simulation.batches():
-            effects = _hour(job, batch, events)
+            effects = _hour(job, batch)
             simulation.react(msgspec.to_builtins(effects.triggers))
             if show:
                 show(Moment(job, settings, batch.until_ms, effects))
         job.pass_time()
-        (out / TRUTH).write_text(json.dumps(simulation.truth(), indent=1) + "\n", encoding="utf-8")
+        folder.write_text(TRUTH, json.dumps(simulation.truth(), indent=1) + "\n")
         job.finish()
     seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
     engine = job.engine
     return Summary(job.tally, len(engine.users), engine.members(), seconds, cpu_seconds, job.tally.read)
 
 
-def _hour(job: Job, batch: Batch, events: IO[bytes]) -> Effects:
+def _hour(job: Job, batch: Batch) -> Effects:
     """Take an hour's events, and keep them for whoever wants to replay them; offsets are lines of the file."""
-    events.writelines(payload + b"\n" for payload in batch.payloads)
+    job.folder.write_lines(EVENTS, batch.payloads)
     first = job.tally.read
     return job.feed(batch.payloads, range(first, first + len(batch.payloads)))
-
-
-def _events_file(out: Path) -> IO[bytes]:
-    try:
-        return (out / EVENTS).open("wb")
-    except OSError as error:
-        raise WrongUsage(f"Can't write into {out} ({error.strerror or error}): choose another --out.") from error

@@ -19,6 +19,8 @@ from rich.text import Text
 from worker.files.demo import EVENTS, Moment
 from worker.files.sinks import DEFINITIONS, TOPICS
 
+__all__ = ["View", "what_next"]
+
 NEWS_LINES = 9
 BAR_WIDTH = 24
 HOURS_PER_FRAME = 6
@@ -38,7 +40,9 @@ class View:
         for trigger in moment.effects.triggers:
             reason = "; ".join(f"{part.clause} ({part.value})" for part in trigger.reason)
             when, campaign, user_id = trigger.due_at[5:16].replace("T", " "), trigger.campaign, trigger.user_id
-            self._news.append(f"[green]{when}[/green] [bold]{campaign}[/bold] to {escape(user_id)}, {escape(reason)}")
+            self._news.append(
+                f"[green]{when}[/green] [bold]{escape(campaign)}[/bold] to {escape(user_id)}, {escape(reason)}"
+            )
         self._hours += 1
         if self._hours % HOURS_PER_FRAME == 0:
             self._live.update(self._frame(moment), refresh=True)

@@ -19,6 +19,9 @@ from worker.errors import JobFailed, WrongUsage
 from worker.files import configuration
 from worker.files.sinks import DEFINITIONS, MAPPING, STATE, TOPICS
 
+__all__ = ["as_text", "explain", "shown"]
+
+TRANSITIONS = f"{TOPICS['transitions']}.jsonl"
 RECENT_TRANSITIONS = 10
 _SAID = {True: "true", False: "false", None: "unknown"}
 
@@ -38,9 +41,10 @@ def explain(user_id: str, folder: Path) -> dict[str, Any]:
 
 
 def _engine(folder: Path) -> Engine:
-    if not (folder / STATE).is_file():
-        raise WrongUsage(f"{folder} holds no finished job (no {STATE}): run shoal replay --out {folder} first.")
-    texts = [(folder / name).read_text(encoding="utf-8") for name in (DEFINITIONS, MAPPING)]
+    for name in (STATE, DEFINITIONS, MAPPING, TRANSITIONS):
+        if not (folder / name).is_file():
+            raise WrongUsage(f"{folder} holds no finished job (no {name}): run shoal replay --out {folder} first.")
+    texts = [configuration.text_of(folder / name) for name in (DEFINITIONS, MAPPING)]
     under = configuration.checked(texts[0], texts[1], folder / DEFINITIONS, folder / MAPPING)
     try:
         return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, None)
@@ -50,20 +54,23 @@ def _engine(folder: Path) -> Engine:
 
 def _recent(user_id: str, folder: Path) -> list[dict[str, Any]]:
     """The user's last transitions, newest first."""
-    file = folder / f"{TOPICS['transitions']}.jsonl"
     wanted = msgspec.json.encode(user_id)  # a quick look before parsing: most lines are of others
     found: deque[dict[str, Any]] = deque(maxlen=RECENT_TRANSITIONS)
-    with file.open("rb") as lines:
-        for line in lines:
-            if wanted in line and (record := msgspec.json.decode(line))["user_id"] == user_id:
-                found.appendleft(record)
+    try:
+        with (folder / TRANSITIONS).open("rb") as lines:
+            for line in lines:
+                if wanted in line and (record := msgspec.json.decode(line))["user_id"] == user_id:
+                    found.appendleft(record)
+    except (msgspec.DecodeError, OSError) as error:
+        raise JobFailed(f"{folder / TRANSITIONS} can't be read ({error}): run the job again.") from error
     return list(found)
 
 
 def as_text(explanation: dict[str, Any]) -> RenderableType:
     """The explanation for people."""
+    user_id, zone = escape(explanation["user_id"]), escape(explanation["timezone"])
     head = (
-        f"[bold]{escape(explanation['user_id'])}[/bold]  at {explanation['clock']}  zone {explanation['timezone']}\n"
+        f"[bold]{user_id}[/bold]  at {explanation['clock']}  zone {zone}\n"
         f"next instant: {explanation['next_instant'] or 'none: only an event changes anything'}"
     )
     return Group(Text.from_markup(head), _segments(explanation["segments"]), _transitions(explanation["recent"]))
@@ -78,7 +85,7 @@ def _segments(segments: list[dict[str, Any]]) -> Table:
         for role in ("enter", "exit"):
             for clause in segment[role] or ():
                 said = _SAID[clause["truth"]]
-                table.add_row(f"  {role}", escape(clause["clause"]), _value(clause["value"]), said)
+                table.add_row(f"  {role}", escape(clause["clause"]), escape(shown(clause["value"])), said)
     return table
 
 
@@ -87,13 +94,16 @@ def _transitions(transitions: list[dict[str, Any]]) -> RenderableType:
         return Text("No transitions yet.")
     table = Table("recent transitions", "segment", "cause", "reason", box=box.SIMPLE_HEAD, pad_edge=False)
     for transition in transitions:
-        reason = "; ".join(f"{escape(part['clause'])} ({_value(part['value'])})" for part in transition["reason"])
+        reason = "; ".join(
+            f"{escape(part['clause'])} ({escape(shown(part['value']))})" for part in transition["reason"]
+        )
         named = f"{transition['direction']} {escape(transition['segment'])}"
         table.add_row(transition["occurred_at"], named, transition["cause"], reason)
     return table
 
 
-def _value(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A clause's value as text."""
     if value is None:
         return "null"
-    return f"{value:g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

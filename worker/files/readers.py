@@ -3,7 +3,7 @@
 What a file is packed with (gzip, Zstandard, xz) is told by its first bytes, whether it is Parquet likewise; a name that
 says so (`.gz`, `.zst`, `.xz`, `.parquet`) has to be right. CSV is told by its name (`.csv`, `.tsv`, before the suffix
 of the packing); everything else is JSON lines. Nothing here holds a file in memory, and a line longer than any record
-may be is kept only as far as it takes to see that.
+may be is kept only as far as it takes to see that. What isn't a file (a pipe, /dev/stdin) is opened once and kept open.
 """
 
 import csv
@@ -23,9 +23,14 @@ import zstandard
 
 from worker.errors import JobFailed, WrongUsage
 
+__all__ = ["CSV_FIELD_MAX", "LINE_BYTES_MAX", "InputFile", "inspect", "lines", "table"]
+
+MAGIC_BYTES = 6
 CHUNK_BYTES = 1 << 20
 LINE_BYTES_MAX = 65_537  # one more than a record may have: enough to be refused as too large
 PARQUET_ROWS = 8_192
+CSV_FIELD_MAX = 1 << 24  # characters: a longer one is a quote that nobody closed, and has to end before memory does
+csv.field_size_limit(CSV_FIELD_MAX)
 
 Format = Literal["jsonl", "csv", "parquet"]
 _MAGIC = {
@@ -36,6 +41,7 @@ _MAGIC = {
     b"PK\x03\x04": "zip",
 }
 _NAMED = {".gz": ("gz", "gzip"), ".zst": ("zst", "Zstandard"), ".xz": ("xz", "xz"), ".parquet": ("parquet", "Parquet")}
+_PACKED = {".gz", ".zst", ".xz"}
 _DAMAGED = (
     EOFError,
     zlib.error,
@@ -44,25 +50,25 @@ _DAMAGED = (
     zstandard.ZstdError,
     pyarrow.ArrowException,
     UnicodeDecodeError,
-    csv.Error,
 )
 
 
 @dataclass
 class InputFile:
-    """A file to read: its format and packing, its size in bytes, and how far reading has come."""
+    """A file to read: its format and packing, its size in bytes (None: a pipe), and how far reading has come."""
 
     path: Path
     format: Format
     packing: str
-    bytes_total: int
+    bytes_total: int | None
+    pipe: IO[bytes] | None = None  # from its first byte on
     lines: int = 0  # lines (rows, of Parquet) read so far
     raw: IO[bytes] | None = None
 
     @property
     def bytes_read(self) -> int:
-        """How far into the packed file reading has come."""
-        if self.raw is None:
+        """How far into the packed file reading has come; of a pipe nobody knows."""
+        if self.raw is None or self.bytes_total is None:
             return 0
         return self.bytes_total if self.raw.closed else self.raw.tell()
 
@@ -82,28 +88,60 @@ def inspect(path: Path) -> InputFile:
         WrongUsage: it is not there, can't be read, or is packed in a way that isn't supported.
         JobFailed: it isn't what its name says.
     """
+    start, pipe = _begun(path)
+    packing = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+    if packing == "zip":
+        raise WrongUsage(f"{path} is a zip archive: unpack it, or pack it with gzip, zstd or xz instead.")
+    if packing == "parquet" and pipe:
+        raise WrongUsage(f"{path} is Parquet in a pipe, and Parquet is read from its end: write it into a file first.")
+    _check_name(path, packing)
+    return InputFile(path, _format(path, packing), packing, None if pipe else path.stat().st_size, pipe)
+
+
+def _begun(path: Path) -> tuple[bytes, IO[bytes] | None]:
+    """The first bytes; and, of what can't be opened again from its start, itself, with these still to come."""
     try:
-        with path.open("rb") as file:
-            start = file.read(6)
-        size = path.stat().st_size
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(MAGIC_BYTES), None
+        rest = path.open("rb")
+        start = rest.read(MAGIC_BYTES)
     except IsADirectoryError as error:
         raise WrongUsage(f"{path} is a folder: name the files in it, such as {path}/*.jsonl.") from error
     except OSError as error:
         raise WrongUsage(f"Can't read {path}: {error.strerror or error}; check the path.") from error
-    packing = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
-    if packing == "zip":
-        raise WrongUsage(f"{path} is a zip archive: unpack it, or pack it with gzip, zstd or xz instead.")
-    _check_name(path, packing)
-    return InputFile(path, _format(path, packing), packing, size)
+    return start, io.BufferedReader(_Pipe(start, rest), CHUNK_BYTES)
+
+
+class _Pipe(io.RawIOBase):
+    """A pipe from its first byte on, though its first few have been looked at."""
+
+    def __init__(self, start: bytes, rest: io.BufferedReader) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as there is something; 0 at the end."""
+        piece = self._start or self._rest.read1(len(buffer))
+        size = min(len(buffer), len(piece))
+        buffer[:size], self._start = piece[:size], piece[size:]
+        return size
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
 
 
 def _check_name(path: Path, packing: str) -> None:
-    """What a name promises is kept: else a file that lost its first bytes would be lines that nobody can read."""
-    promised = [suffix for suffix in map(str.lower, path.suffixes[-2:]) if suffix in _NAMED]
-    packed_as, name = _NAMED[promised[-1]] if promised else (packing, "")
+    """What a name ends in is kept: else a file that lost its first bytes would be lines that nobody can read."""
+    suffix = path.suffix.lower()
+    packed_as, name = _NAMED.get(suffix, (packing, ""))
     if packing != packed_as:
-        raise JobFailed(f"{path} is named {promised[-1]} but is not {name}: fetch or write it again, or rename it.")
-    if ".parquet" in promised and packing != "parquet":
+        raise JobFailed(f"{path} is named {suffix} but is not {name}: fetch or write it again, or rename it.")
+    if suffix in _PACKED and path.stem.lower().endswith(".parquet"):
         raise JobFailed(f"{path} is packed Parquet: unpack it first, Parquet is packed inside.")
 
 
@@ -111,7 +149,7 @@ def _format(path: Path, packing: str) -> Format:
     """Parquet by its first bytes, CSV by its name, else JSON lines."""
     if packing == "parquet":
         return "parquet"
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in {".gz", ".zst", ".xz"}]
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _PACKED]
     return "csv" if suffixes and suffixes[-1] in {".csv", ".tsv"} else "jsonl"
 
 
@@ -123,7 +161,7 @@ def unpacked(file: InputFile) -> Iterator[IO[bytes]]:
         JobFailed: the file is damaged or cut short (also while its bytes are being read inside the `with`).
     """
     try:
-        with file.path.open("rb") as raw:
+        with file.pipe or file.path.open("rb") as raw:
             file.raw = raw
             yield _stream(raw, file.packing)
     except _DAMAGED as error:
@@ -203,7 +241,7 @@ def table(file: InputFile, encoding: str = "utf-8") -> Iterator[Rows]:
 
     Raises:
         WrongUsage: a CSV without a header line.
-        JobFailed: the file is damaged.
+        JobFailed: the file is damaged, or a quote in a CSV swallows the lines after it.
     """
     with unpacked(file) as stream:
         if file.format == "parquet":
@@ -216,20 +254,26 @@ def table(file: InputFile, encoding: str = "utf-8") -> Iterator[Rows]:
 
 def _csv_rows(file: InputFile, text: IO[str]) -> Rows:
     """A row's number is that of its first line in the file: a quoted field may hold newlines."""
-    reader = csv.reader(text, delimiter="\t" if ".tsv" in file.path.name.lower() else ",")
-    header = next(reader, None)
+    rows = _csv_lines(file, text)
+    _, header = next(rows, (0, []))
     if not header:
         raise WrongUsage(f"{file.path} has no header line: the first line must name the columns.")
     header[0] = header[0].removeprefix("\ufeff")
+    return Rows(header, ((line, row) for line, row in rows if row))
 
-    def rows() -> Iterator[tuple[int, Sequence[Any]]]:
-        file.lines = reader.line_num
+
+def _csv_lines(file: InputFile, text: IO[str]) -> Iterator[tuple[int, list[str]]]:
+    """Every row, the header's and empty ones too. A stray quote ends it: the lines it swallows would be lost unseen."""
+    reader = csv.reader(text, delimiter="\t" if ".tsv" in file.path.name.lower() else ",", strict=True)
+    try:
         for row in reader:
             line, file.lines = file.lines, reader.line_num
-            if row:
-                yield line, row
-
-    return Rows(header, rows())
+            yield line, row
+    except csv.Error as error:
+        raise JobFailed(
+            f"{file.path} can't be read as CSV from line {file.lines + 1} on ({_line(error)}): look there for a quote "
+            "that isn't closed, or isn't doubled inside a field."
+        ) from error
 
 
 def _parquet_rows(file: InputFile, stream: IO[bytes]) -> Rows:

@@ -16,9 +16,11 @@ from worker.files.sinks import Folder
 from worker.files.source import Source
 from worker.files.summary import Summary, Tally
 
+__all__ = ["Job", "Request", "replay", "warm_up"]
+
 BATCH_RECORDS = 10_000
 
-Progress = Callable[[int, int, int], None]  # bytes read, bytes in all, records so far
+Progress = Callable[[int, int | None, int], None]  # bytes read, bytes in all (None: a pipe's), records so far
 
 
 class Job:
@@ -67,11 +69,11 @@ def replay(configuration: Configuration, request: Request, progress: Progress | 
     `seconds` and CPU of the summary are from the first byte read to the last written, without starting and compiling.
 
     Raises:
-        WrongUsage: a file or the folder can't be used.
+        WrongUsage: a file or the folder can't be used, or the job would write over what it reads.
         JobFailed: a file is damaged, or the disk refuses.
     """
     source = Source(request.files, configuration.columns)
-    with Folder(request.out) as folder:
+    with Folder(request.out, [*request.files, *configuration.files]) as folder:
         job = Job(configuration, folder)
         warm_up(configuration)
         started, cpu_started = time.monotonic(), time.process_time()

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from worker.errors import WrongUsage
 from worker.files import readers, tabular
 from worker.files.columns import Columns
+
+__all__ = ["Source"]
 
 Batch = tuple[list[bytes], list[int]]
 
@@ -25,7 +28,10 @@ class Source:
     """
 
     def __init__(self, paths: Sequence[Path], columns: Columns | None) -> None:
-        """Look at every file. Raises WrongUsage for one that can't be read."""
+        """Look at every file. Raises WrongUsage for one that can't be read, and for a pipe named twice."""
+        pipes = Counter(path.resolve() for path in paths if path.is_fifo())
+        if pipes and max(pipes.values()) > 1:
+            raise WrongUsage("A pipe is named twice, and can only be read once: name it once.")
         self.files = [readers.inspect(path) for path in paths]
         self.left_out: Counter[str] = Counter()
         self._columns = columns
@@ -36,9 +42,10 @@ class Source:
         return sum(file.lines for file in self.files)
 
     @property
-    def bytes_total(self) -> int:
-        """The size of all files as they lie on disk."""
-        return sum(file.bytes_total for file in self.files)
+    def bytes_total(self) -> int | None:
+        """The size of all files as they lie on disk; None if one is a pipe."""
+        sizes = [file.bytes_total for file in self.files]
+        return None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
     def bytes_read(self) -> int:
@@ -80,7 +87,8 @@ class Source:
         with readers.table(file, encoding) as rows:
             tabular.check(file.path, rows.columns, self._columns)
             made = tabular.events(rows.columns, rows.rows, self._columns)
-            while piece := list(islice(made.events, EVENTS_PER_PIECE)):
+            cut = ((line, payload[: readers.LINE_BYTES_MAX]) for line, payload in made.events)
+            while piece := list(islice(cut, EVENTS_PER_PIECE)):
                 yield [payload for _, payload in piece], [offset + line for line, _ in piece]
             self.left_out += made.left_out
 

@@ -14,8 +14,11 @@ import msgspec
 from schemas.definitions import Campaign, Definitions, Given, Test
 from worker.core.engine import Engine
 from worker.core.records import Decision
+from worker.files.explanation import shown
 from worker.language.definitions import Checked
 from worker.language.mapping import Mapping
+
+__all__ = ["Verdict", "run"]
 
 START_MS = 1_767_614_400_000  # 2026-01-05T12:00:00Z
 USER = "somebody"
@@ -79,7 +82,6 @@ def _segments(engine: Engine, test: Test) -> dict[str, dict[str, Any]]:
     """What the engine says about each segment, by id; about none if the story has no record."""
     if not test.given:
         return {}
-    engine.grace_ms = 0  # the tick has let time run on to its very end
     explanation = engine.explain(USER)
     return {segment["id"]: segment for segment in explanation["segments"]} if explanation else {}
 
@@ -101,7 +103,7 @@ def _why(segments: list[dict[str, Any]]) -> str:
         for role in ("enter", "exit"):
             for clause in segment[role] or ():
                 truth = "unknown" if clause["truth"] is None else str(clause["truth"]).lower()
-                said.append(f"{segment['id']} {role}: {clause['clause']} is {truth} ({_value(clause['value'])})")
+                said.append(f"{segment['id']} {role}: {clause['clause']} is {truth} ({shown(clause['value'])})")
     return "; ".join(said)
 
 
@@ -131,9 +133,3 @@ def _span(milliseconds: int) -> str:
         if milliseconds and milliseconds % length == 0:
             return f"{milliseconds // length}{unit}"
     return f"{milliseconds / 1000:g}s"
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)

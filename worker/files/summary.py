@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from worker.core.records import Effects
+
+__all__ = ["Summary", "Tally"]
 
 
 @dataclass
@@ -118,6 +121,6 @@ class Summary:
 def _block(table: Table, title: str, counts: dict[str, int]) -> None:
     if counts:
         table.add_section()
-        table.add_row(f"[bold]{title}[/bold]", "")
+        table.add_row(f"[bold]{escape(title)}[/bold]", "")
         for name, count in counts.items():
-            table.add_row(f"  {name}", f"{count:,}")
+            table.add_row(f"  {escape(name)}", f"{count:,}")

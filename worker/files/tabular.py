@@ -4,7 +4,8 @@ Lines go in one by one with their numbers; events come out as (line number, JSON
 Nothing but the groups still open is held. What is left out is counted by reason, so that no line is lost unseen.
 
 Without a mapping, a column's name is the dotted path of a field (`userId`, `properties.total`). The fields that are
-numbers in the Segment spec are read as numbers, `products` and the like as JSON, and everything else is text.
+numbers in the Segment spec are read as numbers, `products` and the like as JSON, and everything else is text. Parquet's
+values keep the type they have, but for ids, which are text.
 """
 
 import math
@@ -24,11 +25,14 @@ from worker.errors import WrongUsage
 from worker.files.columns import Columns, Condition, Event, Times, Value
 from worker.language.vocabulary import nearest
 
+__all__ = ["check", "events"]
+
 Reader = Callable[[Any], Any]
 Line = dict[str, Any]
 Made = tuple[int, bytes]
 
 EVENT_BYTES_MAX = 65_536
+EPOCH_DIGITS_MAX = 19  # nanoseconds have as many: out of range, and told as that
 COLUMNS_SAID = 30
 _NUMBERS = {"price", "quantity", "total", "revenue", "value", "rating"}
 _NESTED = {"products", "properties", "context", "traits", "consent"}
@@ -210,10 +214,17 @@ def _text(value: Any) -> str | None:
 
 def _id(value: Any) -> str | None:
     """As text, a whole number without the `.0` of a spreadsheet."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     text = _text(value)
-    if text is not None and text.endswith(".0") and text[:-2].isdigit():
+    if text is not None and text.endswith(".0") and _is_digits(text[:-2]):
         return text[:-2]
     return text
+
+
+def _is_digits(text: str) -> bool:
+    """Whether it is 0 to 9 and nothing else: Python takes a `²` for a digit too."""
+    return text.isascii() and text.isdecimal()
 
 
 def _number(value: Any) -> float | str | None:
@@ -230,7 +241,9 @@ def _number(value: Any) -> float | str | None:
 
 def _epoch(value: Any, milliseconds: int) -> int | str | None:
     number = _number(value)
-    return math.floor(number * milliseconds) if isinstance(number, float) else number
+    if not isinstance(number, float) or not math.isfinite(number * milliseconds):
+        return _text(value)
+    return math.floor(number * milliseconds)
 
 
 def _time(text: str, formats: tuple[str, ...], zone: ZoneInfo) -> str | None:
@@ -278,17 +291,31 @@ def _by_name(columns: Sequence[str], rows: Iterable[tuple[int, Sequence[Any]]]) 
 
 
 def _put(event: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set a field. What a column says of one field goes before what an object says of it, whichever comes first."""
     at = event
     for name in path[:-1]:
-        inner = at.setdefault(name, {})
+        inner = at.get(name)
+        if inner is None:
+            inner = at[name] = {}
         if not isinstance(inner, dict):
             return
         at = inner
-    at[path[-1]] = value
+    at[path[-1]] = _merged(value, at.get(path[-1]))
+
+
+def _merged(value: Any, before: Any) -> Any:
+    """An object with the fields that columns of their own have set before; anything else as it is."""
+    if not isinstance(value, dict) or not isinstance(before, dict):
+        return value
+    merged = dict(value)
+    for name, inner in before.items():
+        both = isinstance(inner, dict) and value.get(name) is not None
+        merged[name] = _merged(value[name], inner) if both else inner
+    return merged
 
 
 def _field_reader(name: str) -> Reader:
-    """How a field of this name is read from text; values that already have a type keep it."""
+    """How a field of this name is read from text; values that already have a type keep it, but ids become text."""
     last = name.rpartition(".")[2]
     if last in _NUMBERS:
         return lambda value: _number(value) if isinstance(value, str) else value
@@ -296,22 +323,25 @@ def _field_reader(name: str) -> Reader:
         return _timestamp
     if last in _NESTED:
         return lambda value: _nested(value) if isinstance(value, str) else value
+    if last == "id" or last.endswith(("Id", "_id")):
+        return lambda value: _id(value) if isinstance(value, int | float | Decimal) else _text(value)
     return lambda value: _text(value) if isinstance(value, str) else value
 
 
 def _timestamp(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return _typed_time(value, ZoneInfo("UTC"))
-    if isinstance(value, str) and value.strip().isdigit():
-        return int(value)
-    return _text(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = _text(value)
+    return int(text) if text and _is_digits(text) and len(text) <= EPOCH_DIGITS_MAX else text
 
 
 def _nested(text: str) -> Any:
-    """JSON where it is JSON, else the text."""
+    """JSON where it is JSON, and not too deep to be read, else the text."""
     try:
         return msgspec.json.decode(text) if text.strip() else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 

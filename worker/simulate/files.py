@@ -9,24 +9,26 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from worker.simulate.stream import Batch, Simulation
+from worker.simulate.stream import Simulation
 
-__all__ = ["write_jsonl"]
+__all__ = ["Progress", "write_jsonl"]
+
+Progress = Callable[[int, int, int], None]  # simulated ms done, simulated ms in all, records so far
 
 
-def write_jsonl(simulation: Simulation, out: str | Path, progress: Callable[[Batch], None] | None = None) -> int:
+def write_jsonl(simulation: Simulation, out: str | Path, progress: Progress | None = None) -> int:
     """Writes all batches to `out` (`-` for stdout; ending in `.gz` or `.zst`: compressed). Returns how many lines.
 
     `progress` is called after each batch. Raises OSError.
     """
-    written = 0
+    written, settings = 0, simulation.settings
     with _opened(str(out)) as target:
         for batch in simulation.batches():
             if batch.payloads:
                 target.write(b"\n".join(batch.payloads) + b"\n")
             written += len(batch.payloads)
             if progress is not None:
-                progress(batch)
+                progress(batch.until_ms - settings.start_ms, settings.end_ms - settings.start_ms, written)
     return written
 
 

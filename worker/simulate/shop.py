@@ -11,6 +11,7 @@ __all__ = ["DAY_MS", "HOUR_MS", "MINUTE_MS", "Incident", "Reaction", "Settings"]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+LAST_DAY = date(9999, 1, 1)  # a year is left for what is late
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -80,7 +81,7 @@ class Settings(Strict):
     users: int = Field(default=1_000, ge=1, le=10_000_000)
     days: int = Field(default=30, ge=1, le=2_000)
     seed: int = Field(default=1, ge=0)
-    start: date = date(2026, 1, 5)
+    start: date = Field(default=date(2026, 1, 5), ge=date(1970, 1, 1))
     late: Share = 0.01
     duplicates: Share = 0.005
     malformed: Share = 0.001
@@ -91,6 +92,12 @@ class Settings(Strict):
     incidents: tuple[Incident, ...] = ()
     reaction: Reaction = Reaction()
     slice_minutes: int | None = Field(default=None, description="length of a batch; a divisor of 60, default by users")
+
+    @model_validator(mode="after")
+    def _ends_within_the_calendar(self) -> Self:
+        if self.start.toordinal() + self.days > LAST_DAY.toordinal():
+            raise ValueError(f"start and days must end by {LAST_DAY}")
+        return self
 
     @model_validator(mode="after")
     def _slice_fits_the_hour(self) -> Self:
