@@ -1,8 +1,8 @@
 """The rows of a partition: arrays that grow, and rows that move to another layout when a version needs one.
 
 The rule: a row that waits to be carried over lies as the version before laid it out: in its place where the new layout
-fits into the room there is, so that a new version takes no second copy of the state, else in `previous`. It is carried
-over before anything touches it. `due` holds FOREVER for rows that a new version has yet to evaluate, so that time
+fits into the room there is, else in the room before, which is given back piece by piece. It is carried over
+before anything touches it. `due` holds FOREVER for rows that a new version has yet to evaluate, so that time
 doesn't pass for them before it has.
 """
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from worker.core.checks import HOURS_COUNTED
 from worker.core.funnel import BLOCK, migrate
 from worker.core.layout import FOREVER, NEVER, USER_HASH, Layout
+from worker.core.room import PIECE_ROWS, Room
 from worker.core.seeds import seed_of
 from worker.core.tables import StateArrays
 
@@ -22,17 +23,17 @@ NOBODY: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
 
 
 class Rows:
-    """A row per user under one layout: `rows` is int64[capacity, room], room for a layout's words and up to 7 more."""
+    """A row per user under one layout, when each is due, and the campaigns' counts by hour."""
 
     def __init__(self, layout: Layout, version: int, campaigns: int) -> None:
         self.layout = layout
         self.count = 0
-        self.previous: Integers | None = None
+        self._previous: Room | None = None
         self._moves: Integers = np.empty((0, 3), np.int64)
         self._waiting = NOBODY
-        self._waits = 0
+        self._waiting_in_piece: Integers = np.empty(0, np.int64)
         self._blank = self._blank_row(version)
-        self.rows: Integers = np.empty((0, _room(layout)), np.int64)
+        self._room = Room(0, _width(layout))
         self.due: Integers = np.empty(0, np.int64)
         self.block_due: Integers = np.empty(0, np.int64)
         self.hours: Integers = empty_hours(campaigns)
@@ -43,6 +44,11 @@ class Rows:
         row = self.layout.blank()
         row.view(np.int32)[self.layout["version"]] = version
         return row
+
+    @property
+    def rows(self) -> Integers:
+        """int64[capacity, width]: a layout's words and up to 7 more."""
+        return self._room.rows
 
     @property
     def capacity(self) -> int:
@@ -60,13 +66,13 @@ class Rows:
         self.count = last
 
     def _grow(self, capacity: int) -> None:
-        rows = np.empty((capacity, self.rows.shape[1]), np.int64)
-        rows[: self.count] = self.rows[: self.count]
+        room = Room(capacity, self.rows.shape[1])
+        self._room.move_to(room, self.count)
         due = np.full(capacity, FOREVER, np.int64)
         due[: self.count] = self.due[: self.count]
         block_due = np.full((capacity + BLOCK - 1) // BLOCK, FOREVER, np.int64)
         block_due[: len(self.block_due)] = self.block_due
-        self.rows, self.due, self.block_due = rows, due, block_due
+        self._room, self.due, self.block_due = room, due, block_due
 
     def arrays(self) -> StateArrays:
         """Return the arrays of the pass; the same object until one of them is replaced."""
@@ -88,16 +94,15 @@ class Rows:
             return
         self._moves = layout.moves_from(old)
         self._waiting = np.ones(self.count, np.bool_)
-        self._waits = self.count
-        self.previous = None
+        self._waiting_in_piece = np.bincount(np.arange(self.count) // PIECE_ROWS)
+        self._previous = None
         if layout.words > self.rows.shape[1]:
-            self.previous = self.rows
-            self.rows = np.empty((self.capacity, _room(layout)), np.int64)
+            self._previous, self._room = self._room, Room(self.capacity, _width(layout))
 
     def restore(self, rows: Integers) -> None:
         """Take over the rows of all users, int64[users, words] under this layout."""
         self.count = len(rows)
-        self.rows = np.empty((self.count, _room(self.layout)), np.int64)
+        self._room = Room(self.count, _width(self.layout))
         self.rows[:, : self.layout.words] = rows
 
     def restore_due(self, due: Integers) -> None:
@@ -115,18 +120,24 @@ class Rows:
     def _carry_over(self, slots: Integers) -> None:
         slots = np.unique(slots[slots < len(self._waiting)])
         slots = slots[self._waiting[slots]]
-        source = self.rows if self.previous is None else self.previous
+        if not len(slots):
+            return
+        source = self.rows if self._previous is None else self._previous.rows
         scratch = np.empty(2 * source.shape[1], np.int32)
         blank = self._blank.view(np.int32)
-        migrate(source.view(np.int32), self.rows.view(np.int32), self._moves, blank, scratch, slots)
+        pieces, firsts = np.unique(slots // PIECE_ROWS, return_index=True)
+        for piece, part in zip(pieces, np.split(slots, firsts[1:]), strict=True):
+            migrate(source.view(np.int32), self.rows.view(np.int32), self._moves, blank, scratch, part)
+            self._waiting_in_piece[piece] -= len(part)
+            if self._previous is not None and self._waiting_in_piece[piece] == 0:
+                self._previous.release(piece * PIECE_ROWS, (piece + 1) * PIECE_ROWS)
         self._waiting[slots] = False
-        self._waits -= len(slots)
-        if self._waits == 0:
-            self.previous, self._waiting = None, NOBODY
+        if not self._waiting_in_piece.any():
+            self._previous, self._waiting = None, NOBODY
 
 
-def _room(layout: Layout) -> int:
-    """Return a row's room in words: a few columns more need no larger rows."""
+def _width(layout: Layout) -> int:
+    """Return a row's room in words, whole cache lines: a few columns more need no larger rows."""
     return -(-layout.words // 8) * 8
 
 
