@@ -45,8 +45,8 @@ class Plan:
         return [
             {"what": USUAL, "batch": 10_000},
             *({"what": USUAL, "batch": batch} for batch in self.batches),
-            {"what": "a hot user with 90 %", "batch": 10_000, "hot_share": 0.9},
-            {"what": "a tenth of the events a day", "batch": 10_000, "per_day": 0.5},
+            {"what": "hot", "batch": 10_000, "hot_share": 0.9},
+            {"what": "sparse", "batch": 10_000, "per_day": 0.5},
         ]
 
     def jobs(self) -> list[tuple[str, Data]]:

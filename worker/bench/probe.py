@@ -18,7 +18,7 @@ from worker.core.engine import Engine
 
 Data = dict[str, Any]
 BATCH = 10_000
-FIRST = "first event of each user"
+FIRST = "first"
 
 
 def measure_engine(users: int, segments: int, events: int, stretches: list[Data], *, storm_seconds: float = 0) -> Data:

@@ -92,7 +92,10 @@ def _segments(segments: list[dict[str, Any]]) -> Table:
 def _transitions(transitions: list[dict[str, Any]]) -> RenderableType:
     if not transitions:
         return Text("No transitions yet.")
-    table = Table("recent transitions", "segment", "cause", "reason", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("recent transitions", no_wrap=True, min_width=len(transitions[0]["occurred_at"]))
+    for name in ("segment", "cause", "reason"):
+        table.add_column(name)
     for transition in transitions:
         reason = "; ".join(
             f"{escape(part['clause'])} ({escape(shown(part['value']))})" for part in transition["reason"]
@@ -104,6 +107,6 @@ def _transitions(transitions: list[dict[str, Any]]) -> RenderableType:
 
 def shown(value: Any) -> str:
     """A clause's value as text."""
-    if value is None:
-        return "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
