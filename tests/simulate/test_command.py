@@ -94,3 +94,11 @@ def test_a_full_disk_is_said_in_one_sentence() -> None:
     for out, truth in ((full, None), (os.devnull, Path(full))):
         with pytest.raises(JobFailed, match=r"Writing /dev/full failed: No space left"):
             simulate(shop, out, truth)
+
+
+def test_events_and_truth_need_a_file_each(tmp_path: Path) -> None:
+    """One name for both, however written: refused before anything is."""
+    file = tmp_path / "shop.jsonl"
+    with pytest.raises(WrongUsage, match="a file of its own"):
+        simulate(settings([], users=3, days=1), str(file), tmp_path / "." / "shop.jsonl")
+    assert not file.exists()

@@ -37,9 +37,12 @@ def simulate(under: Settings, out: str, truth: Path | None, progress: Progress |
     """Write the events to `out`, as `write_jsonl` does, and the truth into its file. Returns how many records.
 
     Raises:
+        WrongUsage: they are one file.
         JobFailed: one of them can't be written.
         BrokenPipeError: whoever reads stdout has seen enough.
     """
+    if truth is not None and truth.resolve() == Path(out).resolve():
+        raise WrongUsage(f"--truth and --out both name {truth}: give each a file of its own.")
     simulation = Simulation(under)
     with _writing("to stdout" if out == "-" else out):
         written = write_jsonl(simulation, out, progress)
