@@ -221,6 +221,11 @@ class Segment(Part):
         if given and given[0] != "enter" and raw.get("exit") is not None:
             yield ("exit", "[key]"), f"take `exit` away: it doesn't go with `{given[0]}`"
 
+    @property
+    def member_ids(self) -> list[str]:
+        """Return what a user can be a member of: its tiers as `segment:tier`, or the segment itself."""
+        return [f"{self.id}:{tier.id}" for tier in self.tiers or []] or [self.id]
+
 
 class Target(Part):
     """What a model learns to foresee: an event of a kind, or `silence`, within `horizon` (ms)."""

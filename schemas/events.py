@@ -30,8 +30,9 @@ from pydantic import (
 )
 
 __all__ = [
-    "AMOUNT_MAX", "DEPTH_MAX", "EVENTS", "EXACT_MAX", "IDENTIFY", "KINDS", "KIND_NUMBERS", "PAYLOAD_BYTES_MAX",
-    "REVOKING", "SEGMENT_KINDS", "TEXT_BYTES_MAX", "ConsentEvent", "PlainEvent", "Reading", "Terms", "read_event",
+    "AGE_MS_MAX", "AMOUNT_MAX", "DEPTH_MAX", "EVENTS", "EXACT_MAX", "FUTURE_MS_MAX", "IDENTIFY", "KINDS",
+    "KIND_NUMBERS", "LEAP_MS_MAX", "PAYLOAD_BYTES_MAX", "REVOKING", "SEGMENT_KINDS", "TEXT_BYTES_MAX", "TIME_MS_MAX",
+    "TIME_MS_MIN", "ConsentEvent", "PlainEvent", "Reading", "Terms", "read_event",
 ]  # fmt: skip
 
 KINDS: Final = (
@@ -49,6 +50,8 @@ EXACT_MAX: Final = 2.0**53  # below it a double is exact; the most hundredths, a
 FUTURE_MS_MAX: Final = 300_000
 AGE_MS_MAX: Final = 3_653 * 86_400_000
 LEAP_MS_MAX: Final = 400 * 86_400_000
+TIME_MS_MIN: Final = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
+TIME_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 SEGMENT_KINDS: Final[dict[str, str]] = {
     "Product Viewed": "view", "Product List Viewed": "view", "Product Clicked": "view",
@@ -405,8 +408,6 @@ def _read_user(event: dict[str, Json]) -> str:
     return name
 
 
-_YEAR_1_MS: Final = 62_135_596_800_000  # before 1970
-_YEAR_10000_MS: Final = 253_402_300_800_000
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
 
 
@@ -417,7 +418,7 @@ def _read_time(event: dict[str, Json], terms: Terms, repairs: set[str]) -> int:
     if time_ms is None:
         _refuse("bad_timestamp")
     if terms.arrival_ms is None:
-        if not -_YEAR_1_MS <= time_ms < _YEAR_10000_MS:
+        if not TIME_MS_MIN <= time_ms <= TIME_MS_MAX:
             _refuse("timestamp_out_of_range")
         if terms.clock_ms is not None and time_ms - terms.clock_ms > LEAP_MS_MAX:
             _refuse("timestamp_out_of_range")

@@ -5,14 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.language.catalogue import FEATURE_NAMES
-from worker.language.clauses import _nodes
-from worker.language.rules import (
-    LENGTH_MAX,
+from worker.language.clauses import (
     And,
     Arithmetic,
     Comparison,
     Condition,
-    ConditionError,
     Constant,
     Member,
     Negative,
@@ -21,10 +18,11 @@ from worker.language.rules import (
     Operand,
     Or,
     Read,
-    Vocabulary,
+    _nodes,
     clauses,
-    parse,
 )
+from worker.language.rules import LENGTH_MAX, ConditionError, parse
+from worker.language.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(
     traits=["country", "age_group"],

@@ -19,7 +19,18 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from schemas.definitions import Definitions
-from schemas.events import DEPTH_MAX, IDENTIFY, KIND_NUMBERS, PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX
+from schemas.events import (
+    AGE_MS_MAX,
+    DEPTH_MAX,
+    FUTURE_MS_MAX,
+    IDENTIFY,
+    KIND_NUMBERS,
+    LEAP_MS_MAX,
+    PAYLOAD_BYTES_MAX,
+    TEXT_BYTES_MAX,
+    TIME_MS_MAX,
+    TIME_MS_MIN,
+)
 from worker.core.batch import ACTIVITY, COLUMNS, REPAIRS, VALUE, Batch, DeadLetter, Refused, refuse
 from worker.core.fields import FieldReader, Reader
 from worker.core.interning import Strings, Users
@@ -33,17 +44,13 @@ from worker.core.json_text import (
     parsed_slowly,
     without_surrogates,
 )
-from worker.core.timestamps import FRACTIONS, MOMENTS, TIME_MS_MAX, TIME_MS_MIN, time_ms
+from worker.core.timestamps import FRACTIONS, MOMENTS, time_ms
 from worker.core.zones import Zones
 from worker.language.mapping import Mapping, Rule
 
 __all__ = ["Decoder"]
 
 _REPAIR_BITS: Final = {reason: 2 << place for place, reason in enumerate(REPAIRS)}
-
-FUTURE_MS_MAX: Final = 5 * 60_000
-AGE_MS_MAX: Final = 3_653 * 86_400_000
-LEAP_MS_MAX: Final = 400 * 86_400_000
 
 ROW_BYTES: Final = 80
 _ROW: Final = Struct("=4q2Q4q")  # ids are hashes without a sign; the column keeps their bits

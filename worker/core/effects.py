@@ -7,25 +7,24 @@ a row that later events may have changed (a trigger carries its own copy of the 
 import hashlib
 import math
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import starmap
 from typing import Any
 
 import numpy as np
 
-from schemas.events import KINDS
+from schemas.events import KINDS, TIME_MS_MAX
 from worker.core.campaigns import ORIGIN_CAUSE, ORIGIN_DIRECTION, ORIGIN_SEGMENT, ORIGIN_VERSION, SEGMENT_MASK
 from worker.core.checks import NO_VARIANT, WAS_HELD_OUT
 from worker.core.interning import Strings
-from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE
+from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE, Layout
 from worker.core.program import Version
 from worker.core.records import ClauseValue, Conversion, Decision, Effects, Source, Transition, Trigger, Value
 from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, REASONS, TRANSITIONS
 from worker.core.tables import Outputs
-from worker.core.timestamps import TIME_MS_MAX
 from worker.core.zones import Zones
 
-__all__ = ["RecordWriter", "iso"]
+__all__ = ["RecordWriter", "iso", "trait_of", "value_of"]
 
 DIRECTIONS = ("entered", "exited")
 OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")
@@ -76,6 +75,19 @@ def _finite(value: float) -> float | int | None:
     return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
 
 
+def value_of(texts: list[str], number: float, text: int, truth: int) -> Value:
+    """Return a clause's value as it is written: true or false, a text, a number, or null."""
+    if truth >= 0:
+        return truth == 1
+    return texts[text] if text >= 0 else _finite(number)
+
+
+def trait_of(layout: Layout, texts: list[str], row: np.ndarray[Any, Any], name: str) -> Value:
+    """Return a declared trait of a row, int64[words]."""
+    text = int(row.view(np.int32)[layout[f"trait_text:{name}"]])
+    return value_of(texts, float(row.view(np.float64)[layout[f"trait:{name}"]]), text, -1)
+
+
 class RecordWriter:
     """Writes the records of one version; `hashes` are the definition hashes of all versions by number."""
 
@@ -85,6 +97,7 @@ class RecordWriter:
         self.hashes = hashes
         self.users = users
         self.texts = strings.texts
+        self._value = partial(value_of, strings.texts)
         self.zones = zones
         self.topic = topic
         self.partition = partition
@@ -104,13 +117,7 @@ class RecordWriter:
 
     def _reason(self, reasons: list[tuple[float, int, int]], begin: int, first: int, last: int) -> Reason:
         values = reasons[begin : begin + last - first]
-        return tuple(map(ClauseValue, self.version.clause_texts[first:last], starmap(self.value, values)))
-
-    def value(self, number: float, text: int, truth: int) -> Value:
-        """Return a clause's value as it is written: true or false, a text, a number, or null."""
-        if truth >= 0:
-            return truth == 1
-        return self.texts[text] if text >= 0 else _finite(number)
+        return tuple(map(ClauseValue, self.version.clause_texts[first:last], starmap(self._value, values)))
 
     def _transition_id(self, user_id: str, segment: str, direction: int, version: int, at: int, cause: int,
                        offset: int) -> str:  # fmt: skip
@@ -198,7 +205,7 @@ class RecordWriter:
             expires_at=iso(due + campaign.expires),
             timezone=self._timezone(row),
             send=send,
-            traits={name: self.trait(row, name) for name in campaign.include_traits},
+            traits={name: trait_of(self.version.layout, self.texts, row, name) for name in campaign.include_traits},
             cart=self._cart(row),
             recent_products=self._texts(row, "recent_ids", RECENT_PRODUCTS),
             top_categories=self._top_categories(row),
@@ -210,12 +217,6 @@ class RecordWriter:
     def _timezone(self, row: np.ndarray[Any, Any]) -> str:
         zone = int(row.view(np.int32)[ZONE])
         return self.zones.names[zone] if zone >= 0 else self.version.checked.definitions.timezone
-
-    def trait(self, row: np.ndarray[Any, Any], name: str) -> float | int | str | None:
-        """Return a declared trait of a row, int64[words]."""
-        layout = self.version.layout
-        text = int(row.view(np.int32)[layout[f"trait_text:{name}"]])
-        return self.value(float(row.view(np.float64)[layout[f"trait:{name}"]]), text, -1)
 
     def _texts(self, row: np.ndarray[Any, Any], column: str, length: int) -> list[str]:
         first = self.version.layout[column]

@@ -7,7 +7,7 @@ import numpy as np
 from worker.core.comparisons import UNKNOWN
 from worker.core.compiled import entry
 from worker.core.conditions import holds
-from worker.core.effects import RecordWriter, iso
+from worker.core.effects import iso, trait_of, value_of
 from worker.core.handles import handle
 from worker.core.interning import Strings
 from worker.core.layout import CLOCK, FOREVER, NEVER, SEQ, ZONE
@@ -46,7 +46,6 @@ def explain(version: Version, rows: Rows, strings: Strings, zones: Zones, output
     clock = max(int(row[0, CLOCK]), now)
     _roll(handle(version.program), handle(copy), clock)
     clauses = _Clauses(version, copy, strings, outputs, clock)
-    writer = RecordWriter(version, [], [user_id], strings, zones, "", 0)
     zone = int(copy.narrow[0, ZONE])
     due = int(rows.due[slot])
     definitions = version.checked.definitions
@@ -57,7 +56,7 @@ def explain(version: Version, rows: Rows, strings: Strings, zones: Zones, output
         "transitions": int(copy.narrow[0, SEQ]),
         "next_instant": None if due == FOREVER else iso(due),
         "segments": clauses.segments(),
-        "traits": {name: writer.trait(row[0], name) for name in definitions.traits},
+        "traits": {name: trait_of(version.layout, strings.texts, row[0], name) for name in definitions.traits},
         "campaigns": _campaigns(version, row[0]),
     }
 
@@ -72,7 +71,6 @@ class _Clauses:
         self.outputs = outputs
         self.clock = clock
         self._handles = handle(version.program), handle(state), handle(outputs)
-        self._writer = RecordWriter(version, [], [], strings, Zones(), "", 0)
 
     def segments(self) -> list[dict[str, Any]]:
         """Return a record per segment and tier, in the order of evaluation."""
@@ -94,7 +92,7 @@ class _Clauses:
 
     def _clause(self, place: int) -> dict[str, Any]:
         truth = _read_clause(*self._handles, self.clock, place)
-        value = self._writer.value(*self.outputs.reasons[0].tolist())
+        value = value_of(self.strings.texts, *self.outputs.reasons[0].tolist())
         return {
             "clause": self.version.clause_texts[place],
             "value": value,

@@ -14,7 +14,7 @@ from worker.core.layout import EARLIEST, EVENINGS, FOREVER, LAST_ACTIVITY, NEVER
 from worker.core.scoring import CLUSTER, EXPRESSION, PERCENTILE, PROBABILITY
 from worker.core.segments import OF_CLUSTER, OF_MEMBER, OF_MEMBER_CLUSTER, OF_NUMBER, OF_TRAIT
 from worker.language.catalogue import Feature, feature
-from worker.language.rules import (
+from worker.language.clauses import (
     And,
     Arithmetic,
     Comparison,

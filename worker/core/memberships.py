@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from schemas.definitions import Segment
 from worker.core.effects import iso
 from worker.core.interning import Strings, Users
 from worker.core.layout import CLOCK, NEVER, SEQ
@@ -25,7 +24,7 @@ def member_counts(version: Version, rows: Rows, strings: Strings) -> dict[str, i
             numbers, totals = np.unique(held[held >= 0], return_counts=True)
             counts.update(sorted((strings.texts[n], int(total)) for n, total in zip(numbers, totals, strict=True)))
             continue
-        for name in _names(segment):
+        for name in segment.member_ids:
             since = wide[: rows.count, version.layout[f"member:{name}"]]
             counts[name] = int(np.count_nonzero(since != NEVER))
     return counts
@@ -58,9 +57,5 @@ def _columns(version: Version) -> list[tuple[str, int, int]]:
     columns = []
     for segment in version.checked.definitions.segments:
         cluster = layout[f"cluster_of:{segment.id}"] if segment.clusters else -1
-        columns += [(name, layout[f"member:{name}"], cluster) for name in _names(segment)]
+        columns += [(name, layout[f"member:{name}"], cluster) for name in segment.member_ids]
     return columns
-
-
-def _names(segment: Segment) -> list[str]:
-    return [f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id]

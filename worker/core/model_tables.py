@@ -8,7 +8,7 @@ from schemas.models import Snapshot
 from worker.core.interning import Strings
 from worker.core.lowering import Lowering, Row
 from worker.core.tables import table
-from worker.language.rules import Read
+from worker.language.clauses import Read
 
 __all__ = ["ModelTables"]
 

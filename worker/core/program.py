@@ -31,8 +31,8 @@ from worker.core.segments import CAUSES, CLUSTERS, RETIRED, RETIRED_CLUSTERS, SE
 from worker.core.tables import Program, table
 from worker.core.zones import Zones
 from worker.language.catalogue import WINDOWS, Feature
+from worker.language.clauses import Condition
 from worker.language.definitions import Checked
-from worker.language.rules import Condition
 
 __all__ = ["Version", "build"]
 
@@ -131,8 +131,7 @@ class _Builder:
         for place in self.checked.order:
             segment = self.definitions.segments[place]
             first = len(self.member_ids)
-            ids = [f"{segment.id}:{tier.id}" for tier in segment.tiers] if segment.tiers else [segment.id]
-            self.member_ids += ids
+            self.member_ids += segment.member_ids
             unit: Row = {"kind": SEGMENT, "first": first, "last": len(self.member_ids)}
             if segment.clusters:
                 unit |= {"kind": CLUSTERS, "column": self.column(f"cluster_of:{segment.id}", "narrow", 1, -1)}
@@ -141,7 +140,7 @@ class _Builder:
                 unit["kind"] = TIERS
             self.units.append(unit)
             self.segments[segment.id] = unit
-            for offset, name in enumerate(ids if segment.tiers else []):
+            for offset, name in enumerate(segment.member_ids if segment.tiers else []):
                 self.segments[name] = {"first": first + offset, "last": first + offset + 1}
 
     def _lower_members(self) -> None:

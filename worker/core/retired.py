@@ -37,10 +37,5 @@ def retired_by(after: Definitions, old: Definitions) -> Retired:
 
 def _ids(definitions: Definitions) -> tuple[list[str], list[str]]:
     """Return the ids of segments and tiers, and of segments of clusters, in file order."""
-    plain = [
-        name
-        for segment in definitions.segments
-        if not segment.clusters
-        for name in ([f"{segment.id}:{tier.id}" for tier in segment.tiers or []] or [segment.id])
-    ]
+    plain = [name for segment in definitions.segments if not segment.clusters for name in segment.member_ids]
     return plain, [segment.id for segment in definitions.segments if segment.clusters]

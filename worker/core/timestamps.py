@@ -12,10 +12,10 @@ from datetime import date
 from math import floor
 from typing import Final
 
-__all__ = ["FRACTIONS", "MOMENTS", "TIME_MS_MAX", "TIME_MS_MIN", "time_ms"]
+from schemas.events import TIME_MS_MAX, TIME_MS_MIN
 
-TIME_MS_MIN: Final = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
-TIME_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+__all__ = ["FRACTIONS", "MOMENTS", "time_ms"]
+
 MOMENTS_MAX: Final = 8_192
 HOURS_MAX: Final = 16_384
 

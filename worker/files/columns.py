@@ -31,13 +31,7 @@ FORMS = ("segment", "ga4", "braze", "snowplow")  # the shipped mapping of events
 SAMPLE = datetime(2011, 12, 9, 12, 50, tzinfo=UTC)
 
 
-def _plain(value: Any) -> Any:
-    if value is not None and not isinstance(value, str | float | int):
-        raise PydanticCustomError("scalar_type", "write text, a number, `true` or `false` here")
-    return value
-
-
-Scalar = Annotated[str | float | bool, BeforeValidator(_plain)]
+Scalar = Annotated[str | float | bool, BeforeValidator(mapping_file.plain)]
 
 
 class _Model(BaseModel):

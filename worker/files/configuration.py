@@ -42,8 +42,10 @@ def load(definitions_path: Path | None = None, mapping_name: str | None = None) 
     file = columns.find(mapping_name) if mapping_name else SHIPPED_MAPPING
     files = (file, definitions_path or SHIPPED_DEFINITIONS)
     mapping_text = text_of(file)
-    with _mistakes_of(file):
-        of_columns = columns.load(mapping_text)
+    of_columns = None
+    if file != SHIPPED_MAPPING:
+        with _mistakes_of(file):
+            of_columns = columns.load(mapping_text)
     if of_columns is not None:
         file, mapping_text = SHIPPED_MAPPING, text_of(SHIPPED_MAPPING)
     under = checked(text_of(files[1]), mapping_text, definitions_path, file)

@@ -19,11 +19,11 @@ from worker.errors import JobFailed, WrongUsage
 from worker.files import configuration
 from worker.files.sinks import DEFINITIONS, MAPPING, STATE, TOPICS
 
-__all__ = ["as_text", "explain", "shown"]
+__all__ = ["TRUTHS", "as_text", "explain", "shown"]
 
 TRANSITIONS = f"{TOPICS['transitions']}.jsonl"
 RECENT_TRANSITIONS = 10
-_SAID = {True: "true", False: "false", None: "unknown"}
+TRUTHS = {True: "true", False: "false", None: "unknown"}
 
 
 def explain(user_id: str, folder: Path) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _segments(segments: list[dict[str, Any]]) -> Table:
         table.add_row(f"[bold]{escape(segment['id'])}[/bold]", standing)
         for role in ("enter", "exit"):
             for clause in segment[role] or ():
-                said = _SAID[clause["truth"]]
+                said = TRUTHS[clause["truth"]]
                 table.add_row(f"  {role}", escape(clause["clause"]), escape(shown(clause["value"])), said)
     return table
 

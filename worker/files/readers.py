@@ -21,13 +21,14 @@ import pyarrow
 import pyarrow.parquet
 import zstandard
 
+from schemas.events import PAYLOAD_BYTES_MAX
 from worker.errors import JobFailed, WrongUsage
 
 __all__ = ["CSV_FIELD_MAX", "LINE_BYTES_MAX", "InputFile", "inspect", "lines", "table"]
 
 MAGIC_BYTES = 6
 CHUNK_BYTES = 1 << 20
-LINE_BYTES_MAX = 65_537  # one more than a record may have: enough to be refused as too large
+LINE_BYTES_MAX = PAYLOAD_BYTES_MAX + 1  # enough to be refused as too large
 PARQUET_ROWS = 8_192
 CSV_FIELD_MAX = 1 << 24  # characters: a longer one is a quote that nobody closed, and has to end before memory does
 csv.field_size_limit(CSV_FIELD_MAX)

@@ -14,7 +14,7 @@ import msgspec
 from schemas.definitions import Campaign, Definitions, Given, Test
 from worker.core.engine import Engine
 from worker.core.records import Decision
-from worker.files.explanation import shown
+from worker.files.explanation import TRUTHS, shown
 from worker.language.definitions import Checked
 from worker.language.mapping import Mapping
 
@@ -102,7 +102,7 @@ def _why(segments: list[dict[str, Any]]) -> str:
     for segment in segments:
         for role in ("enter", "exit"):
             for clause in segment[role] or ():
-                truth = "unknown" if clause["truth"] is None else str(clause["truth"]).lower()
+                truth = TRUTHS[clause["truth"]]
                 said.append(f"{segment['id']} {role}: {clause['clause']} is {truth} ({shown(clause['value'])})")
     return "; ".join(said)
 

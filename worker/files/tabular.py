@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from schemas.events import PAYLOAD_BYTES_MAX
 from worker.errors import WrongUsage
 from worker.files.columns import Columns, Condition, Event, Times, Value
 from worker.language.vocabulary import nearest
@@ -31,7 +32,6 @@ Reader = Callable[[Any], Any]
 Line = dict[str, Any]
 Made = tuple[int, bytes]
 
-EVENT_BYTES_MAX = 65_536
 EPOCH_DIGITS_MAX = 19  # nanoseconds have as many: out of range, and told as that
 COLUMNS_SAID = 30
 _NUMBERS = {"price", "quantity", "total", "revenue", "value", "rating"}
@@ -154,7 +154,7 @@ class Maker:
         if mapping.message_id:
             event["messageId"] = _text(line[mapping.message_id])
         encoded = msgspec.json.encode(event)
-        while len(encoded) > EVENT_BYTES_MAX and properties.get("products"):
+        while len(encoded) > PAYLOAD_BYTES_MAX and properties.get("products"):
             properties.setdefault("total", _total(group.products))
             keep = len(properties["products"]) * 9 // 10
             self.left_out["beyond_event_size"] += len(properties["products"]) - keep

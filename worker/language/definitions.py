@@ -15,11 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from schemas.definitions import Campaign, Definitions, Segment
-from worker.language.clauses import meaning
+from worker.language.clauses import Condition, meaning
 from worker.language.document import Document
 from worker.language.mistakes import DefinitionsError, Mistake
 from worker.language.references import References
-from worker.language.rules import Condition
 from worker.language.shape import judged, owner
 
 __all__ = ["Checked", "DefinitionsError", "Mistake", "load", "unix_ms"]

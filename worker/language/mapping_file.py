@@ -14,7 +14,8 @@ from worker.language.shape import Complaint, judged, owner
 from worker.language.vocabulary import nearest
 
 __all__ = [
-    "EnvelopeSpec", "EventField", "MappingSpec", "ProductField", "RuleSpec", "Scalar", "checked", "opened", "read",
+    "EnvelopeSpec", "EventField", "MappingSpec", "ProductField", "RuleSpec", "Scalar", "checked", "opened", "plain",
+    "read",
 ]  # fmt: skip
 
 EventField = Literal[
@@ -30,7 +31,8 @@ Model = TypeVar("Model", bound=BaseModel)
 WITHOUT_RULES: Final = "put the rules under `rules:`, as a list, each with `match` and `kind`"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as it is written, if it is no list and no object."""
     if value is not None and not isinstance(value, str | bool | int | float):
         raise PydanticCustomError("scalar_type", "write text, a number, `true` or `false` here")
     return value
@@ -40,7 +42,7 @@ def _several(value: Any) -> str:
     return "several" if isinstance(value, list) else "one"
 
 
-Scalar = Annotated[str | bool | int | float, BeforeValidator(_plain)]
+Scalar = Annotated[str | bool | int | float, BeforeValidator(plain)]
 Values = Annotated[Annotated[Scalar, Tag("one")] | Annotated[list[Scalar], Tag("several")], Discriminator(_several)]
 Paths = Annotated[Annotated[str, Tag("one")] | Annotated[list[str], Tag("several")], Discriminator(_several)]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
+from worker.language.clauses import Condition
 from worker.language.document import Document, Path
-from worker.language.rules import Condition, ConditionError, parse
+from worker.language.rules import ConditionError, parse
 from worker.language.shape import Complaint
 from worker.language.tokens import memberships
 from worker.language.vocabulary import Vocabulary, nearest

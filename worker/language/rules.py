@@ -1,36 +1,19 @@
 """A condition's text -> a checked tree.
 
-The one door to conditions: `parse` and the tree it gives. Text is parsed, never evaluated as Python, and a tree that
-exists is right: names known, types fitting, nesting and length bounded.
+The one way to a tree (`clauses.py`) is `parse`. Text is parsed, never evaluated as Python, and a tree that exists is
+right: names known, types fitting, nesting and length bounded.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from worker.language.clauses import (
-    And,
-    Arithmetic,
-    Comparison,
-    Condition,
-    Constant,
-    Member,
-    Negative,
-    Not,
-    OneOf,
-    Operand,
-    Or,
-    Read,
-    clauses,
-)
+from worker.language.clauses import Condition
 from worker.language.grammar import Reader
 from worker.language.tokens import ConditionMistake, tokenize
 from worker.language.vocabulary import Vocabulary
 
-__all__ = [
-    "LENGTH_MAX", "And", "Arithmetic", "Comparison", "Condition", "ConditionError", "Constant", "Member", "Negative",
-    "Not", "OneOf", "Operand", "Or", "Read", "Vocabulary", "clauses", "parse",
-]  # fmt: skip
+__all__ = ["LENGTH_MAX", "ConditionError", "parse"]
 
 LENGTH_MAX: Final = 8192
 
