@@ -1,0 +1,129 @@
+"""Settings of everything that talks to Kafka: from `SHOAL_*` in the environment, or given by the command line.
+
+The rule: one place for each fact, checked before anything is connected. A secret is never in a `repr`, a log or an
+error; it may be given by file (`SHOAL_SASL_PASSWORD_FILE`), which is how orchestrators hand them out.
+"""
+
+import socket
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.topics import BY_NAME, PREFIX_DEFAULT
+from worker.errors import WrongUsage
+
+__all__ = ["Settings", "load"]
+
+
+class Settings(BaseSettings):
+    """What can be set; every member is `SHOAL_` and its name in upper case."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOAL_", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    bootstrap_servers: str = Field("localhost:9092", description="Brokers to begin with, host:port, commas between.")
+    topic_prefix: str = Field(
+        PREFIX_DEFAULT, pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Begins every topic's name."
+    )
+    input_topic: str | None = Field(None, description="Topic of the events; default: the prefix and `events`.")
+    group: str = Field("shoal", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Consumer group of the workers.")
+    instance_id: str = Field(default_factory=socket.gethostname, description="A worker's name among the others.")
+    clock: Literal["wall", "event"] = Field("wall", description="What arrival is: the broker's clock, or event times.")
+    start: Literal["earliest", "latest"] = Field("earliest", description="Where a partition without checkpoint begins.")
+    grace_ms: int = Field(2_000, ge=0, le=86_400_000, description="How long stragglers are waited for.")
+    accept_lost_records: bool = Field(
+        False, description="Go on at the earliest record where retention took some that were never read."
+    )
+
+    http_host: str = Field("127.0.0.1", description="Address of /live, /ready and /metrics.")
+    http_port: int = Field(8080, ge=0, le=65_535, description="Their port; 0: any free one, logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    sasl_password_file: Path | None = Field(None, description="A file that holds the password and nothing else.")
+    ssl_cafile: Path | None = Field(None, description="Certificates to trust, PEM; default: the system's.")
+    ssl_certfile: Path | None = Field(None, description="The client's own certificate, PEM.")
+    ssl_keyfile: Path | None = Field(None, description="Its key, PEM.")
+    ssl_key_password: SecretStr | None = None
+
+    batch_records_max: int = Field(5_000, ge=1, le=100_000, description="Records of a transaction, at most.")
+    slice_users_max: int = Field(2_000, ge=1, le=100_000, description="Users of a storm or backfill per transaction.")
+    commit_interval_ms: int = Field(30, ge=0, le=10_000, description="Least time between two commits of a partition.")
+    commit_deadline_ms: int = Field(
+        10_000, ge=100, le=300_000, description="A transaction that takes longer is given up."
+    )
+    request_timeout_ms: int = Field(20_000, ge=100, le=300_000, description="Of one request to a broker.")
+    transaction_timeout_ms: int = Field(30_000, ge=1_000, le=900_000, description="The broker aborts it after this.")
+    session_timeout_ms: int = Field(
+        30_000, ge=1_000, le=900_000, description="A silent worker is taken for dead after this."
+    )
+    heartbeat_interval_ms: int = Field(1_000, ge=50, le=60_000)
+    rebalance_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
+    stuck_after_ms: int = Field(120_000, ge=1_000, description="Lag without a commit for this long ends the process.")
+
+    @property
+    def events_topic(self) -> str:
+        """The topic that is read."""
+        return self.input_topic or self.topic("events")
+
+    @property
+    def password(self) -> str | None:
+        """The SASL password in the clear, for the client alone."""
+        return self.sasl_password.get_secret_value() if self.sasl_password else None
+
+    def topic(self, name: str) -> str:
+        """The full name of a topic of the table."""
+        return self.topic_prefix + BY_NAME[name].name
+
+    def transactional_id(self, partition: int) -> str:
+        """The id that fences the owners of a partition: no host, no version."""
+        return f"{self.topic_prefix}{self.group}.{partition}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_password(cls, values: dict[str, Any]) -> dict[str, Any]:
+        path = values.get("sasl_password_file")
+        if path is not None and values.get("sasl_password") is None:
+            try:
+                return {**values, "sasl_password": Path(path).read_text(encoding="utf-8").strip()}
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"sasl_password_file {path} can't be read ({type(error).__name__})") from None
+        return values
+
+    @model_validator(mode="after")
+    def _security_is_whole(self) -> Self:
+        if self.security_protocol.startswith("SASL"):
+            if not self.sasl_username or not self.sasl_password:
+                raise ValueError("SASL needs sasl_username and sasl_password (or sasl_password_file)")
+            if self.sasl_mechanism == "PLAIN" and self.security_protocol == "SASL_PLAINTEXT":
+                raise ValueError("PLAIN would send the password readable: use SASL_SSL, or SCRAM-SHA-512")
+        return self
+
+    @model_validator(mode="after")
+    def _timeouts_nest(self) -> Self:
+        if not self.commit_deadline_ms < self.request_timeout_ms < self.transaction_timeout_ms:
+            raise ValueError("commit_deadline_ms < request_timeout_ms < transaction_timeout_ms must hold")
+        if not self.heartbeat_interval_ms < self.session_timeout_ms <= self.rebalance_timeout_ms:
+            raise ValueError("heartbeat_interval_ms < session_timeout_ms <= rebalance_timeout_ms must hold")
+        return self
+
+
+def load(**given: object) -> Settings:
+    """Read the settings from the environment; what is `given` and not None goes before it.
+
+    Raises WrongUsage, one line per mistake, without the values.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        told = [_mistake(entry["loc"], entry["msg"]) for entry in error.errors(include_input=False, include_url=False)]
+        raise WrongUsage("\n".join([*told, "The settings can't be used: correct the lines named above."])) from None
+
+
+def _mistake(place: tuple[int | str, ...], message: str) -> str:
+    name = f"SHOAL_{str(place[0]).upper()}: " if place else ""
+    return name + message.removeprefix("Value error, ")
