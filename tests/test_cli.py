@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.support import DEFINITIONS, shop, write_definitions
-from worker import cli
+from worker.cli import offline
 
 SHOAL = [sys.executable, "-m", "worker"]
 # A process of its own would compile for minutes what these few records take no time to interpret.
@@ -251,7 +251,7 @@ def test_the_program_is_named_the_way_it_can_be_called(
     """By its name if that is on the path, else by where it is, else by the module."""
     monkeypatch.setattr("shutil.which", lambda _: on_path)
     monkeypatch.setattr(sys, "argv", [program])
-    assert cli._called() == expected
+    assert offline._called() == expected
 
 
 def test_a_mistake_in_an_option_of_simulate_is_told_as_any_other() -> None:

@@ -1,7 +1,7 @@
 """What the README and the docs say, and what DESIGN says of the code's shape, held to the code.
 
-The arrows: `cli -> {files, simulate, bench, ...} -> core -> language -> schemas`; nothing points back. A banned call
-comes with its cure.
+The arrows: `cli -> {kafka, agents, files, simulate, observe, bench} -> {core, learning} -> language -> schemas`;
+nothing points back. A banned call comes with its cure.
 """
 
 import ast
@@ -23,6 +23,8 @@ SOURCES = sorted(path for folder in ("schemas", "worker") for path in (ROOT / fo
 
 # A package may import itself and those on its right. The longest name that fits a module decides.
 PURE = {"schemas", "worker.language", "worker.core"}
+SHELLS = {"schemas", "worker.files", "worker.simulate"}
+SET = {"worker.settings", "worker.errors"}
 ALLOWED = {
     "schemas": {"schemas"},
     "worker.errors": set(),
@@ -32,8 +34,14 @@ ALLOWED = {
     "worker.learning": {"worker.learning", "schemas"},
     "worker.simulate": {"worker.simulate", "worker.errors"} | PURE,
     "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.errors"} | PURE,
-    "worker.bench": {"worker.bench", "worker.files", "worker.simulate", "worker.errors"} | PURE,
-    "worker.cli": {"worker.files", "worker.simulate", "worker.bench", "worker.errors"},
+    "worker.settings": {"worker.errors", "schemas"},
+    "worker.observe": {"worker.observe"} | PURE | SET,
+    "worker.kafka": {"worker.kafka", "worker.observe", "worker.files"} | PURE | SET,
+    "worker.agents": {"worker.agents", "worker.kafka", "worker.observe", "worker.files", "worker.learning"}
+    | PURE
+    | SET,
+    "worker.bench": {"worker.bench", "worker.kafka", "worker.files", "worker.simulate"} | PURE | SET,
+    "worker.cli": {"worker.cli", "worker.bench", "worker.agents", "worker.kafka", "worker.observe"} | SHELLS | SET,
     "worker.__main__": {"worker.cli"},
     "worker": set(),
 }
@@ -63,7 +71,7 @@ IN_CORE = {
 }
 # Reads the shipped mapping file, and finds the folder for machine code: neither is on the way of a record.
 MAY_OPEN = {"worker/language/mapping.py", "worker/core/compiled.py"}
-PRINTS = {"worker/cli.py", "worker/topology.py"}
+PRINTS = {"worker/topology.py", *(path.relative_to(ROOT).as_posix() for path in (ROOT / "worker" / "cli").iterdir())}
 
 
 def module_of(path: Path) -> str:

@@ -1,58 +1,32 @@
-"""The command line, `shoal`: what a person types, turned into a call of one of the jobs, and its result into words.
-
-Exit status: 0 done, 1 the job failed, 2 wrong usage or configuration. What goes wrong is told on stderr in one sentence
-that says what to do (mistakes in a definitions file, a line each before it); a traceback only with SHOAL_DEBUG=1.
-Long work shows progress on a terminal and is quiet in a pipe. No job prints: each returns what there is to say.
-"""
+"""The commands that need no broker: files in, files and words out."""
 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from typer.exceptions import TyperException
 
-from worker.errors import ShoalError, WrongUsage
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="shoal",
-    help="Real-time segmentation of a shop's users: events in, segment changes and campaign decisions out.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+from worker.cli.shared import (
+    JsonOption,
+    MappingOption,
+    app,
+    bench_app,
+    console,
+    definitions_app,
+    instant_ms,
+    print_json,
+    progress,
+    say,
 )
-definitions_app = typer.Typer(help="Check and test definitions files.")
-bench_app = typer.Typer(help="Measure the engine.")
-app.add_typer(definitions_app, name="definitions")
-app.add_typer(bench_app, name="bench")
 
-Progress = Callable[[int, int | None, int], None]  # how much is done, of how much (None: nobody knows), records so far
-MappingOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="M",
-        help="What events or columns mean: segment, ga4, braze or snowplow (one mapping has them all, and is the "
-        "default), online_retail, or a file of your own.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+__all__: list[str] = []
+
 DEMO_OUTPUT = Path("demo-output")
-
-
-@app.callback(invoke_without_command=True)
-def shoal(context: typer.Context) -> None:
-    """Real-time segmentation of a shop's users: events in, segment changes and campaign decisions out."""
-    if context.invoked_subcommand is None:
-        _console().print(context.get_help(), markup=False, highlight=False)
 
 
 @app.command(short_help="Show it all at work, on a simulated shop.")
@@ -67,18 +41,18 @@ def demo(
     from worker.files import demo as job
     from worker.files import demo_view
 
-    console = _console()
-    if as_json or not console.is_terminal:
+    screen = console()
+    if as_json or not screen.is_terminal:
         summary = job.demo(out)
     else:
         waiting = Text("Compiling the engine; the first time takes some seconds.", style="dim")
-        with Live(waiting, console=console, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
+        with Live(waiting, console=screen, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
             live.refresh()
             summary = job.demo(out, show=demo_view.View(live))
     if as_json:
-        _print_json(summary.as_json())
+        print_json(summary.as_json())
         return
-    console.print(summary.as_table())
+    screen.print(summary.as_table())
     print(demo_view.what_next(out, _somebody(out), _called()))
 
 
@@ -104,16 +78,15 @@ def replay(
     from worker.files.replay import replay as run
 
     under = configuration.load(definitions, mapping)
-    request = Request(files, out, _instant_ms(until), batch)
-    with _progress("replaying", "events") as progress:
-        summary = run(under, request, progress)
+    request = Request(files, out, instant_ms(until, "--until"), batch)
+    with progress("replaying", "events") as tell:
+        summary = run(under, request, tell)
     if as_json:
-        _print_json(summary.as_json())
+        print_json(summary.as_json())
         return
-    console = _console()
-    console.print(summary.as_table())
+    console().print(summary.as_table())
     written = f"Written into {out}. Why a user is where she is: shoal explain USER --state {out}"
-    console.print(written, markup=False, highlight=False)
+    say(written)
 
 
 @app.command(short_help="Say why a user is where she is.")
@@ -129,9 +102,9 @@ def explain(
 
     explained = explanation.explain(user, state)
     if as_json:
-        _print_json(explained)
+        print_json(explained)
         return
-    _console().print(explanation.as_text(explained))
+    console().print(explanation.as_text(explained))
 
 
 @definitions_app.command("check", short_help="Find all mistakes in a definitions file.")
@@ -148,7 +121,7 @@ def definitions_check(
         for part, name in ((found.segments, "segment"), (found.campaigns, "campaign"), (found.tests, "test"))
     )
     said = f"{file} is right: version {found.version}, {', '.join(counts)}."
-    _console().print(said, markup=False, highlight=False)
+    say(said)
 
 
 @definitions_app.command("test", short_help="Run the tests in a definitions file.")
@@ -195,8 +168,8 @@ def simulate(
 
     shares = {"late": late, "duplicates": duplicates, "malformed": malformed}
     under = simulation.settings(incident or [], users=users, days=days, seed=seed, start=start.date(), **shares)
-    with _progress("simulating", "records") as progress:
-        written = simulation.simulate(under, out, truth, progress)
+    with progress("simulating", "records") as tell:
+        written = simulation.simulate(under, out, truth, tell)
     if sys.stderr.isatty():
         print(f"{written:,} records of {users:,} users over {days:,} days", file=sys.stderr)
 
@@ -206,59 +179,12 @@ def bench_core(as_json: JsonOption = False) -> None:
     """Measure the engine on one core: CPU per event, bytes per user, re-evaluation, the storm. Under five minutes."""
     from worker.bench import core
 
-    console = Console(stderr=True)
-    result = core.run(say=console.print if console.is_terminal else None)
+    errors = Console(stderr=True)
+    result = core.run(say=errors.print if errors.is_terminal else None)
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        _console().print(core.as_table(result))
-
-
-def main() -> NoReturn:
-    """Run the command line and exit. Every way out of the program is here."""
-    try:
-        status = app(prog_name="shoal", standalone_mode=False)
-        sys.stdout.flush()
-    except ShoalError as error:
-        _fail(str(error), error.exit_status)
-    except TyperException as error:
-        _fail(f"{error.format_message().rstrip('.')}; shoal --help says what there is.", error.exit_code)
-    except KeyboardInterrupt:
-        _fail("Stopped: what was written so far is incomplete, run it again.", 1)
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`). Python flushes at exit, and must find something that takes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
-        if os.environ.get("SHOAL_DEBUG"):
-            raise
-        _fail(f"A mistake of Shoal's own ({type(error).__name__}: {error}): SHOAL_DEBUG=1 shows where; report it.", 1)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    print(f"shoal: {message}" if "\n" not in message else message, file=sys.stderr)
-    sys.exit(status)
-
-
-def _console() -> Console:
-    return Console(soft_wrap=not sys.stdout.isatty())
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(msgspec.json.encode(value).decode())
-
-
-def _instant_ms(text: str | None) -> int | None:
-    """An instant in ms since the epoch; without an offset it is UTC's."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError) as error:
-        raise WrongUsage(f"--until {text} is no time: write one like 2011-12-10T00:00:00Z.") from error
+        console().print(core.as_table(result))
 
 
 def _somebody(out: Path) -> str | None:
@@ -278,23 +204,3 @@ def _called() -> str:
     if program.name == "shoal":
         return os.path.relpath(program)
     return f"{Path(sys.executable).name} -m worker"
-
-
-@contextmanager
-def _progress(doing: str, unit: str) -> Iterator[Progress | None]:
-    """Something to call after each batch: a bar on a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    count = TextColumn(f"{{task.fields[records]:,}} {unit}")
-    columns = (TextColumn(doing), BarColumn(), count, TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, records=0)
-        yield lambda done, total, records: bar.update(task, completed=done, total=total, records=records)
-
-
-if __name__ == "__main__":
-    main()
