@@ -12,7 +12,8 @@ help:  ## these lines
 demo: $(STAMP)  ## 60 days of a simulated shop, live, under a minute
 	@$(BIN)/shoal demo
 
-test: $(STAMP)  ## the tests
+test: $(STAMP)  ## the tests; the first time Java and Kafka are fetched for them
+	@$(BIN)/python -m tests.support.kafka.install
 	@$(BIN)/pytest $(ARGUMENTS)
 
 check: $(STAMP)  ## style and types
