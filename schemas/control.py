@@ -1,15 +1,18 @@
-"""Records about the deployment rather than one user's segments: commands, receipts, results, published definitions.
+"""Records about the deployment rather than one user's segments: commands and answers, receipts, results, definitions.
 
 Same rules as in `outputs.py`. Published models are `Snapshot` of `models.py`.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field, JsonValue, RootModel
 
 from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, UserId, VersionLabel
 
-__all__ = ["CampaignResult", "Command", "PublishedDefinitions", "Receipt"]
+__all__ = [
+    "Answer", "CampaignCommand", "CampaignResult", "Command", "ExplainCommand", "PublishedDefinitions", "Receipt",
+    "StatusCommand", "TickCommand",
+]  # fmt: skip
 
 
 class Lift(Record):
@@ -88,11 +91,36 @@ class ExportCommand(_Request):
     user_id: UserId
 
 
-AnyCommand = CampaignCommand | TickCommand | EraseCommand | ExportCommand
+class ExplainCommand(_Request):
+    """Say why a user is where she is."""
+
+    command: Literal["explain"]
+    user_id: UserId
+
+
+class StatusCommand(_Request):
+    """Say how a partition is doing."""
+
+    command: Literal["status"]
+
+
+AnyCommand = CampaignCommand | TickCommand | EraseCommand | ExportCommand | ExplainCommand | StatusCommand
 
 
 class Command(RootModel[Annotated[AnyCommand, Field(discriminator="command")]]):
     """A request from an operator, read by every worker."""
+
+
+class Answer(Record):
+    """What one partition says to a command that asks something; each partition gives its own."""
+
+    id: RecordId
+    command_id: RecordId
+    partition: int = Field(ge=0)
+    partitions: int = Field(ge=1, description="How many the input has, so how many answers there will be.")
+    answered_at: Timestamp
+    found: bool = Field(description="Whether the partition knows what was asked for.")
+    body: dict[str, JsonValue] = Field(description="The answer; empty if nothing was found.")
 
 
 class Receipt(Record):

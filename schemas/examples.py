@@ -163,6 +163,16 @@ _COMMAND = {
     "requested_at": _AT,
 }
 
+_ANSWER = {
+    "id": "c81e728d9d4c2f636f067f89cc14862c",
+    "command_id": "1f3870be274f6c49b3e31a0c6728957f",
+    "partition": 0,
+    "partitions": 12,
+    "answered_at": _AT,
+    "found": True,
+    "body": {"user_id": "u-7", "clock": _AT, "transitions": 12, "segments": [], "campaigns": []},
+}
+
 _RECEIPT = {
     "id": "0cc175b9c0f1b6a831c399e269772661",
     "command_id": "1f3870be274f6c49b3e31a0c6728957f",
@@ -184,6 +194,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CampaignResult": _CAMPAIGN_RESULT,
     "PublishedDefinitions": _PUBLISHED_DEFINITIONS,
     "Command": _COMMAND,
+    "Answer": _ANSWER,
     "Receipt": _RECEIPT,
 }
 

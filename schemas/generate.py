@@ -54,7 +54,8 @@ def retention_text(topic: Topic) -> str:
     """Return how long a topic keeps its records, in words."""
     if topic.retention_ms == FOREVER_MS:
         return "latest of each key"
-    return f"{topic.retention_ms // 86_400_000} days"
+    days, hours = topic.retention_ms // 86_400_000, topic.retention_ms // 3_600_000
+    return f"{days} days" if days else f"{hours} hour{'s' if hours > 1 else ''}"
 
 
 def topics_page() -> str:

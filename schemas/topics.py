@@ -17,7 +17,8 @@ from schemas import control, models, outputs
 __all__ = ["BY_NAME", "FOREVER_MS", "PREFIX_DEFAULT", "TOPICS", "Topic", "schema_file"]
 
 PREFIX_DEFAULT = "shoal."
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 FOREVER_MS = -1
 
 Cleanup = Literal["delete", "compact"]
@@ -219,7 +220,7 @@ TOPICS = (
     ),
     Topic(
         name="commands",
-        summary="What operators ask of all workers: pauses, ticks, privacy requests.",
+        summary="What operators ask of all workers: pauses, ticks, questions, privacy requests.",
         direction="both",
         key="command id",
         cleanup="delete",
@@ -229,6 +230,19 @@ TOPICS = (
         value=control.Command,
         event_type="shoal.command.requested.v1",
         event_time="requested_at",
+    ),
+    Topic(
+        name="answers",
+        summary="What each partition says to a question among the commands.",
+        direction="written",
+        key="command id",
+        cleanup="delete",
+        retention_ms=HOUR_MS,
+        partitions="one",
+        personal=True,
+        value=control.Answer,
+        event_type="shoal.command.answered.v1",
+        event_time="answered_at",
     ),
     Topic(
         name="receipts",

@@ -164,10 +164,18 @@ def test_a_training_label_is_zero_or_one() -> None:
     assert not accepted("TrainingSample", changed("TrainingSample", probability=1.01))
 
 
+def test_the_body_of_an_answer_is_an_object_of_json() -> None:
+    """Whatever JSON can hold is an answer, but neither a list nor nothing."""
+    assert accepted("Answer", changed("Answer", found=False, body={}))
+    assert accepted("Answer", changed("Answer", body={"members": {"buyer": 2}, "paused": ["cart_reminder"]}))
+    assert not accepted("Answer", changed("Answer", body=[]))
+    assert not accepted("Answer", changed("Answer", body=None))
+
+
 @pytest.mark.parametrize(
     "members",
     [{"command": "pause"}, {"command": "tick", "until": AT}, {"command": "erase", "user_id": "u-7", "suppress": True},
-     {"command": "export", "user_id": "u-7"}],
+     {"command": "export", "user_id": "u-7"}, {"command": "explain", "user_id": "u-7"}, {"command": "status"}],
 )  # fmt: skip
 def test_a_command_carries_what_it_needs_and_nothing_else(members: dict[str, Any]) -> None:
     """Each command is accepted with its own members only."""
