@@ -16,13 +16,19 @@ from worker.errors import WrongUsage
 
 __all__ = ["Settings", "load"]
 
+SECRETS = ("sasl_password", "ssl_key_password")  # each may be given by a file, too
+
 
 class Settings(BaseSettings):
     """What can be set; every member is `SHOAL_` and its name in upper case."""
 
     model_config = SettingsConfigDict(env_prefix="SHOAL_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    bootstrap_servers: str = Field("localhost:9092", description="Brokers to begin with, host:port, commas between.")
+    bootstrap_servers: str = Field(
+        "localhost:9092",
+        pattern=r"^[^\s,@]+:\d{1,5}(,[^\s,@]+:\d{1,5})*$",
+        description="Brokers to begin with, host:port, commas between.",
+    )
     topic_prefix: str = Field(
         PREFIX_DEFAULT, pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Begins every topic's name."
     )
@@ -49,6 +55,7 @@ class Settings(BaseSettings):
     ssl_certfile: Path | None = Field(None, description="The client's own certificate, PEM.")
     ssl_keyfile: Path | None = Field(None, description="Its key, PEM.")
     ssl_key_password: SecretStr | None = None
+    ssl_key_password_file: Path | None = Field(None, description="A file that holds the key's password.")
 
     batch_records_max: int = Field(5_000, ge=1, le=100_000, description="Records of a transaction, at most.")
     slice_users_max: int = Field(2_000, ge=1, le=100_000, description="Users of a storm or backfill per transaction.")
@@ -85,14 +92,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_password(cls, values: dict[str, Any]) -> dict[str, Any]:
-        path = values.get("sasl_password_file")
-        if path is not None and values.get("sasl_password") is None:
-            try:
-                return {**values, "sasl_password": Path(path).read_text(encoding="utf-8").strip()}
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"sasl_password_file {path} can't be read ({type(error).__name__})") from None
-        return values
+    def _read_passwords(cls, values: dict[str, Any]) -> dict[str, Any]:
+        read = {name: _content(values, f"{name}_file") for name in SECRETS if values.get(name) is None}
+        return {**values, **{name: content for name, content in read.items() if content is not None}}
 
     @model_validator(mode="after")
     def _security_is_whole(self) -> Self:
@@ -110,6 +112,15 @@ class Settings(BaseSettings):
         if not self.heartbeat_interval_ms < self.session_timeout_ms <= self.rebalance_timeout_ms:
             raise ValueError("heartbeat_interval_ms < session_timeout_ms <= rebalance_timeout_ms must hold")
         return self
+
+
+def _content(values: dict[str, Any], file: str) -> str | None:
+    if values.get(file) is None:
+        return None
+    try:
+        return Path(values[file]).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"SHOAL_{file.upper()} {values[file]} can't be read ({type(error).__name__})") from None
 
 
 def load(**given: object) -> Settings:

@@ -11,10 +11,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError, ProducerClosed
 from aiokafka.helpers import create_ssl_context
 
-from worker.errors import JobFailed, WrongUsage
+from worker.errors import WrongUsage
+from worker.kafka.unreachable import why
 from worker.settings import Settings
 
 __all__ = ["BATCH_BYTES_MAX", "admin", "consumer", "discard", "discard_consumer", "producer", "reader", "security"]
@@ -42,7 +43,8 @@ def security(settings: Settings) -> dict[str, Any]:
 
 
 def _ssl_context(settings: Settings) -> Any:
-    key_password = settings.ssl_key_password.get_secret_value() if settings.ssl_key_password else None
+    # Without any OpenSSL would ask at the terminal.
+    key_password = settings.ssl_key_password.get_secret_value() if settings.ssl_key_password else ""
     files = {
         "cafile": settings.ssl_cafile,
         "certfile": settings.ssl_certfile,
@@ -90,15 +92,15 @@ def consumer(settings: Settings, **arguments: Any) -> AIOKafkaConsumer:
 
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client for the length of a `with`. Raises JobFailed if no broker answers."""
+    """An admin client for the length of a `with`. Raises JobFailed or WrongUsage if no broker can be used."""
     client = AIOKafkaAdminClient(**security(settings), request_timeout_ms=settings.request_timeout_ms)
     try:
         async with asyncio.timeout(settings.request_timeout_ms / 1000):
             await client.start()
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, TimeoutError, UnicodeError) as error:
         with suppress(Exception):
             await client.close()
-        raise _unreachable(settings, error) from error
+        raise await why(settings, security(settings)) from error
     try:
         yield client
     finally:
@@ -108,34 +110,25 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def reader(settings: Settings, **arguments: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer without a group, for the length of a `with`. Raises JobFailed if no broker answers."""
+    """A started consumer without a group, for the length of a `with`. Raises JobFailed or WrongUsage as `admin`."""
     reading = consumer(settings, **arguments)
     try:
         async with asyncio.timeout(settings.request_timeout_ms / 1000):
             await reading.start()
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, TimeoutError, UnicodeError) as error:
         await discard_consumer(reading)
-        raise _unreachable(settings, error) from error
+        raise await why(settings, security(settings)) from error
     try:
         yield reading
     finally:
         await discard_consumer(reading)
 
 
-def _unreachable(settings: Settings, error: BaseException) -> JobFailed:
-    """What to say when no broker can be used: the password may be wrong, or nobody is there."""
-    said = type(error).__name__
-    if isinstance(error, KafkaConnectionError | OSError | TimeoutError):
-        return JobFailed(f"No broker answers at {settings.bootstrap_servers} ({said}): check SHOAL_BOOTSTRAP_SERVERS.")
-    return JobFailed(
-        f"{settings.bootstrap_servers} refuses the client ({said}): check SHOAL_SECURITY_PROTOCOL and SASL."
-    )
-
-
 async def discard_consumer(consuming: AIOKafkaConsumer) -> None:
     """Stop a consumer, giving up on a broker that doesn't answer."""
     with suppress(KafkaError, TimeoutError, OSError):
         async with asyncio.timeout(DISCARD_SECONDS_MAX):
+            await asyncio.sleep(0)  # a task of its that hasn't begun yet would pass its cancellation on to us
             await consuming.stop()
 
 
