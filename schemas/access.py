@@ -1,0 +1,118 @@
+"""Who may do what: the least that each role needs of Kafka, as access control lists.
+
+The rule: what isn't listed is refused. Nobody but a worker may write `state` or use its transactional ids: its rows are
+what everything is computed from, and whoever starts a producer under its ids stops it. `docs/topics.md` and
+`shoal topics acls` are printed from here.
+"""
+
+import shlex
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from schemas.topics import BY_NAME, PREFIX_DEFAULT
+
+__all__ = ["GRANTS", "ROLES", "Deployment", "Grant", "Role", "kafka_acls", "operations_of", "topics_of"]
+
+Role = Literal["worker", "operator", "producer", "consumer", "admin"]
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
+Resource = Literal["topic", "group", "transactional-id"]
+
+ROLES: dict[Role, str] = {
+    "worker": "`shoal worker`",
+    "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, asks, imports, repairs",
+    "producer": "the shop, which writes events",
+    "consumer": "what acts upon the results",
+    "admin": "runs `shoal topics create`",
+}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What names depend on: a prefix, the workers' consumer group, the topic of the events if it has another name."""
+
+    prefix: str = PREFIX_DEFAULT
+    group: str = "shoal"
+    input_topic: str | None = None
+
+    def topic(self, name: str) -> str:
+        """Return the full name of a topic of the table."""
+        return self.input_topic if name == "events" and self.input_topic else self.prefix + name
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One row: a role may do `operations` on what `names` name."""
+
+    role: Role
+    operations: tuple[Operation, ...]
+    resource: Resource
+    names: tuple[str, ...]  # of topics as in their table; of others in full, with {prefix} and {group}
+    prefixed: bool = False  # the names are beginnings
+
+    def full_names(self, deployment: Deployment) -> list[str]:
+        """Return the names as a deployment has them."""
+        if self.resource == "topic":
+            return [deployment.topic(name) for name in self.names]
+        return [name.format(prefix=deployment.prefix, group=deployment.group) for name in self.names]
+
+
+RESULTS = ("segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions")
+ALL_TOPICS = tuple(BY_NAME)
+
+GRANTS = (
+    # DescribeConfigs where a wrong setting stops a worker's start.
+    Grant("worker", ("Read", "Describe", "DescribeConfigs"), "topic", ("events",)),
+    Grant("worker", ("Read", "Describe"), "topic", ("definitions", "models", "commands")),
+    Grant("worker", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("state",)),
+    Grant(
+        "worker", ("Write", "Describe"), "topic", (*RESULTS, "training-samples", "dead-letters", "receipts", "answers")
+    ),
+    Grant("worker", ("Read", "Describe"), "group", ("{group}",)),
+    Grant("worker", ("Read", "Describe"), "group", ("{prefix}{group}.control.",), prefixed=True),
+    Grant("worker", ("Write", "Describe"), "transactional-id", ("{prefix}{group}.",), prefixed=True),
+    Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
+    Grant("operator", ("Read", "Write"), "topic", ("events", "definitions")),
+    Grant("operator", ("Write",), "topic", ("commands",)),
+    Grant("operator", ("Read",), "topic", ("answers", "segment-changes", "dead-letters", "receipts")),
+    Grant("operator", ("Describe",), "group", ("{group}",)),
+    Grant("producer", ("Write", "Describe"), "topic", ("events",)),
+    Grant("consumer", ("Read", "Describe"), "topic", (*RESULTS, "campaign-results")),
+    Grant("consumer", ("Read", "Describe"), "group", ("{prefix}consumer.",), prefixed=True),
+    Grant("admin", ("Create", "Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
+)
+
+
+def topics_of(role: Role) -> set[str]:
+    """Return the topics that a role may do anything with."""
+    return {name for grant in GRANTS if grant.role == role and grant.resource == "topic" for name in grant.names}
+
+
+def operations_of(role: Role, topic: str) -> list[Operation]:
+    """Return what a role may do with a topic, in the order of Kafka's documentation.
+
+    >>> operations_of("operator", "commands")
+    ['Write', 'Describe', 'DescribeConfigs']
+    """
+    allowed = {
+        operation
+        for grant in GRANTS
+        if grant.role == role and grant.resource == "topic" and topic in grant.names
+        for operation in grant.operations
+    }
+    return [operation for operation in get_args(Operation) if operation in allowed]
+
+
+def kafka_acls(role: Role, principal: str, deployment: Deployment, bootstrap: str) -> list[str]:
+    """Return the commands that grant a role to a principal (`User:name`), for a shell, one a line."""
+    begin = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--command-config", "admin.properties", "--add"]
+    return [
+        shlex.join([*begin, "--allow-principal", principal, *_arguments(grant, deployment)])
+        for grant in GRANTS
+        if grant.role == role
+    ]
+
+
+def _arguments(grant: Grant, deployment: Deployment) -> list[str]:
+    operations = [part for operation in grant.operations for part in ("--operation", operation)]
+    named = [part for name in grant.full_names(deployment) for part in (f"--{grant.resource}", name)]
+    return [*operations, *named, *(["--resource-pattern-type", "prefixed"] if grant.prefixed else [])]

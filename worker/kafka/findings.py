@@ -1,0 +1,190 @@
+"""What is wrong with the topics of a cluster, as sentences that say what to do. Pure: what was seen comes in.
+
+The rule: `fatal` is what would stop a worker or make its results wrong, and only that; all else is advice. Topics
+with the same trouble share a sentence.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from schemas.access import topics_of
+from schemas.topics import BY_NAME, FOREVER_MS, TOPICS, Topic
+from worker.kafka.clients import BATCH_BYTES_MAX
+from worker.settings import Settings
+
+__all__ = ["REPLICAS_SAFE", "Finding", "Seen", "Severity", "full_name", "judge"]
+
+Severity = Literal["fatal", "advice"]
+
+
+REPLICAS_SAFE = 3  # so that one broker may be away and another be lost
+DECISIVE = {"events", "state"}  # topics of which a wrong setting is fatal
+USED_BY_WORKERS = topics_of("worker")
+MESSAGE_BYTES_DEFAULT = 1_048_588  # Kafka's own
+CHANGE = "kafka-configs.sh --alter --entity-type topics --add-config"
+
+
+class Trouble(NamedTuple):
+    """Something that is wrong with a topic, whichever it is."""
+
+    severity: Severity
+    said: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, with the full names of the topics that it is wrong with."""
+
+    severity: Severity
+    topics: tuple[str, ...]
+    said: str
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.topics)}: {self.said}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A topic as the cluster has it."""
+
+    partitions: int
+    replicas: int  # of the partition that has fewest
+    settings: Mapping[str, str] | None  # in force, the brokers' defaults included; None: this client may not read them
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a topic is judged by, besides itself."""
+
+    settings: Settings
+    brokers: int
+    input_partitions: int | None  # None: the input isn't there
+
+
+def full_name(settings: Settings, topic: Topic) -> str:
+    """Return a topic's name on the cluster."""
+    return settings.events_topic if topic.name == "events" else settings.topic(topic.name)
+
+
+def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str]) -> list[Finding]:
+    """Return what is wrong, fatal things first; a topic that wasn't seen comes with the reason instead."""
+    events = seen[full_name(settings, BY_NAME["events"])]
+    under = Circumstances(settings, brokers, events.partitions if isinstance(events, Seen) else None)
+    sentences: dict[Trouble, list[str]] = defaultdict(list)
+    for topic in TOPICS:
+        name = full_name(settings, topic)
+        for trouble in _troubles(topic, seen[name], under):
+            if trouble is not None:
+                sentences[trouble].append(name)
+    found = [Finding(trouble.severity, tuple(names), trouble.said) for trouble, names in sentences.items()]
+    return sorted(found, key=lambda finding: finding.severity != "fatal")
+
+
+def _troubles(topic: Topic, found: Seen | str, under: Circumstances) -> Iterator[Trouble | None]:
+    if isinstance(found, str):
+        yield Trouble("fatal" if topic.name in USED_BY_WORKERS else "advice", found)
+        return
+    yield _partitions(topic, found, under)
+    yield _replicas(found, under)
+    if found.settings is None:
+        severity: Severity = "fatal" if topic.name in DECISIVE else "advice"
+        yield Trouble(severity, "its settings may not be read: allow DescribeConfigs, as shoal topics acls says.")
+        return
+    for check in SETTINGS_CHECKS:
+        yield check(topic, found.settings, under)
+
+
+def _partitions(topic: Topic, found: Seen, under: Circumstances) -> Trouble | None:
+    wanted = topic.partitions_for(under.input_partitions or found.partitions)
+    if found.partitions == wanted:
+        return None
+    if topic.partitions == "one":
+        return _fatal(f"has {found.partitions} partitions and must have one: delete it and run shoal topics create.")
+    return _fatal(
+        f"has {found.partitions} partitions and the input {wanted}, but a user's records must stay in their partition: "
+        f"copy the events (shoal rekey) to a topic of {found.partitions} and read that, or begin anew under another "
+        "SHOAL_TOPIC_PREFIX."
+    )
+
+
+def _replicas(found: Seen, under: Circumstances) -> Trouble | None:
+    if under.brokers < REPLICAS_SAFE or found.replicas > 1:
+        return None
+    return _advice(
+        f"is lost with one disk, though there are {under.brokers} brokers: raise its replication factor to "
+        f"{REPLICAS_SAFE} with kafka-reassign-partitions.sh."
+    )
+
+
+def _in_sync(_: Topic, settings: Mapping[str, str], under: Circumstances) -> Trouble | None:
+    if under.brokers < REPLICAS_SAFE or int(settings["min.insync.replicas"]) > 1:
+        return None
+    return _advice(f"may lose what one broker alone has confirmed: {CHANGE} min.insync.replicas=2.")
+
+
+def _unclean(_: Topic, settings: Mapping[str, str], __: Circumstances) -> Trouble | None:
+    if settings["unclean.leader.election.enable"] != "true":
+        return None
+    return _advice(
+        "may forget what was committed when a replica that lags takes over: "
+        f"{CHANGE} unclean.leader.election.enable=false."
+    )
+
+
+def _cleanup(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Trouble | None:
+    policy = settings["cleanup.policy"]
+    if policy == topic.cleanup:
+        return None
+    loses = "older records, needed or not" if topic.cleanup == "compact" else "all but the latest record of a key"
+    severity: Severity = "fatal" if topic.name == "state" else "advice"
+    return Trouble(severity, f"cleanup.policy={policy} deletes {loses}: {CHANGE} cleanup.policy={topic.cleanup}.")
+
+
+def _timestamps(topic: Topic, settings: Mapping[str, str], under: Circumstances) -> Trouble | None:
+    decides = topic.name == "events" and under.settings.clock == "wall"
+    if not decides or settings["message.timestamp.type"] == "LogAppendTime":
+        return None
+    return _fatal(
+        "its records carry the time that the producer says, not that of their arrival: "
+        f"{CHANGE} message.timestamp.type=LogAppendTime, or start the worker with --clock event."
+    )
+
+
+def _retention(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Trouble | None:
+    kept_ms = int(settings["retention.ms"])
+    if FOREVER_MS in {topic.retention_ms, kept_ms} or kept_ms >= topic.retention_ms:
+        return None
+    return _advice(
+        f"keeps records for {kept_ms:,} ms, less than docs/topics.md promises: "
+        f"{CHANGE} retention.ms={topic.retention_ms}."
+    )
+
+
+def _batches(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Trouble | None:
+    taken_bytes = int(settings["max.message.bytes"])
+    if topic.direction == "read" or taken_bytes >= BATCH_BYTES_MAX:
+        return None
+    return _advice(
+        f"takes {taken_bytes:,} bytes at once, and workers write up to {BATCH_BYTES_MAX:,}: "
+        f"{CHANGE} max.message.bytes={MESSAGE_BYTES_DEFAULT}."
+    )
+
+
+def _fatal(said: str) -> Trouble:
+    return Trouble("fatal", said)
+
+
+def _advice(said: str) -> Trouble:
+    return Trouble("advice", said)
+
+
+SETTINGS_CHECKS: tuple[Callable[[Topic, Mapping[str, str], Circumstances], Trouble | None], ...] = (
+    _cleanup,
+    _timestamps,
+    _retention,
+    _in_sync,
+    _unclean,
+    _batches,
+)
