@@ -19,8 +19,8 @@ from rich.console import Console
 from worker.errors import JobFailed, WrongUsage
 
 __all__ = [
-    "JsonOption", "MappingOption", "app", "bench_app", "console", "definitions_app", "instant_ms", "print_json",
-    "progress", "say",
+    "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "console", "definitions_app",
+    "instant_ms", "print_json", "progress", "run", "say",
 ]  # fmt: skip
 
 app = typer.Typer(
