@@ -24,7 +24,7 @@ from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, REASONS,
 from worker.core.tables import Outputs
 from worker.core.zones import Zones
 
-__all__ = ["RecordWriter", "iso", "trait_of", "value_of"]
+__all__ = ["RecordWriter", "iso", "short_hash", "trait_of", "value_of"]
 
 DIRECTIONS = ("entered", "exited")
 OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")

@@ -5,7 +5,8 @@ takes a version; all of them end in the funnel, and all of them return `Effects`
 so that it can go on elsewhere as if nothing had happened.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -25,8 +26,8 @@ from worker.core.outputs import empty_outputs, with_larger_heap
 from worker.core.program import Version, build
 from worker.core.records import DeadLetterRecord, Effects
 from worker.core.retired import Retired, retired_by
-from worker.core.saving import FORMAT, Saved, restored_rows
-from worker.core.segments import APPLIED, CAUSES, DUPLICATES, EVALUATIONS, HEAP
+from worker.core.saving import FORMAT, Past, Saved, restored_rows
+from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
 from worker.core.tables import Surroundings
 from worker.core.zones import Zones
@@ -35,6 +36,7 @@ from worker.language.mapping import Mapping
 
 __all__ = ["Engine"]
 
+Clock = Literal["event", "wall"]
 EVERYTHING = 1 << 62
 PAYLOAD_KEPT = 8192
 GRACE_MS_MAX = 86_400_000
@@ -44,7 +46,7 @@ class Engine:
     """Everything about the users of one partition, and the version in force."""
 
     def __init__(self, checked: Checked, mapping: Mapping, *, topic: str = "shoal.events", partition: int = 0,
-                 partitions: int = 1, grace_ms: int = 2000, clock: Literal["event", "wall"] = "event",
+                 partitions: int = 1, grace_ms: int = 2000, clock: Clock = "event",
                  model: Snapshot | None = None) -> None:  # fmt: skip
         """Start empty, under definitions as `worker.language.definitions.load` checked them.
 
@@ -61,7 +63,9 @@ class Engine:
         self.passed_ms = NEVER
         self._begin_version()
 
-    def _place(self, mapping: Mapping, topic: str, partition: int, partitions: int, grace_ms: int, clock: str) -> None:
+    def _place(
+        self, mapping: Mapping, topic: str, partition: int, partitions: int, grace_ms: int, clock: Clock
+    ) -> None:
         if not 0 <= grace_ms <= GRACE_MS_MAX:
             raise ValueError(f"grace is 0 to {GRACE_MS_MAX:,} ms, not {grace_ms:,}")
         self.mapping = mapping
@@ -105,11 +109,12 @@ class Engine:
         self._outputs = empty_outputs(version)
 
     def publish(self, checked: Checked | None = None, model: Snapshot | None = None, *, wall_ms: int,
-                at_once: bool = True) -> Effects:  # fmt: skip
+                at_once: bool = True, mapping: Mapping | None = None) -> Effects:  # fmt: skip
         """Put definitions, a model or both in force at the present partition clock.
 
-        What isn't given stays. Time passes for everyone up to that moment under the version before; then every user
-        is evaluated under the new one: right now, or (`at_once=False`) when `work` comes to her or a record does.
+        What isn't given stays; definitions come with the mapping that they were checked with, if it is another. Time
+        passes for everyone up to that moment under the version before; then every user is evaluated under the new one:
+        right now, or (`at_once=False`) when `work` comes to her or a record does.
         """
         effects = self.work(EVERYTHING, wall_ms=wall_ms)
         if self.clock_ms is not None:
@@ -117,6 +122,7 @@ class Engine:
         old = self.version
         cause = "model" if checked is None else "definition"
         retired = retired_by((checked or old.checked).definitions, old.checked.definitions)
+        self.mapping = mapping or self.mapping
         self.hashes.append((checked or old.checked).hash)
         clock = NEVER if self.clock_ms is None else self.clock_ms
         self.version = self._build(checked or old.checked, model or old.model, clock, cause, retired)
@@ -208,11 +214,22 @@ class Engine:
                 break
         self._drain(horizon, wall_ms, effects)
 
-    def tick(self, until_ms: int, *, wall_ms: int) -> Effects:
-        """Let time pass for everyone up to and including `until_ms`, without grace."""
+    def tick(self, until_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
+        """Let time pass for everyone up to and including `until_ms`, without grace; `catch_up` does what is left."""
         effects = self.work(EVERYTHING, wall_ms=wall_ms)
         self.clock_ms = until_ms if self.clock_ms is None else max(self.clock_ms, until_ms)
-        self._pass_time(until_ms, EVERYTHING, wall_ms, effects)
+        self._pass_time(until_ms, due_rows_max, wall_ms, effects)
+        return effects
+
+    @property
+    def overdue(self) -> bool:
+        """Whether time has yet to pass for somebody up to where it has passed for the rest."""
+        return bool((self.rows.block_due <= self.passed_ms).any())
+
+    def catch_up(self, due_rows_max: int, *, wall_ms: int) -> Effects:
+        """Let time pass for about `due_rows_max` of those who are overdue."""
+        effects = Effects()
+        self._pass_time(self.passed_ms, due_rows_max, wall_ms, effects)
         return effects
 
     def advance(self, clock_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
@@ -341,19 +358,24 @@ class Engine:
 
         Raises `saving.StateError` if the bytes are no saved state, or one under other definitions or another model.
         """
+        saved = saving.read(data, checked, model)
+        return cls.resumed(saving.past_of(saved, checked, mapping, model), partial(restored_rows, saved))
+
+    @classmethod
+    def resumed(cls, past: Past, rows_under: Callable[[Version], Rows]) -> "Engine":
+        """Return an engine that goes on from what is known of one; `rows_under` gives its rows under the version."""
         engine = cls.__new__(cls)
-        engine._resume(saving.read(data, checked, model), checked, mapping, model)  # noqa: SLF001  its own
+        engine._resume(past, rows_under)  # noqa: SLF001  its own
         return engine
 
-    def _resume(self, saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> None:
-        self._place(mapping, saved.topic, saved.partition, saved.partitions, saved.grace_ms, saved.clock)
-        self._name(Users(saved.users), Strings(saved.texts), Zones(tuple(saved.zones)))
-        self.clock_ms = saved.clock_ms
-        self.hashes = saved.hashes
-        self.braked = frozenset(saved.braked)
-        self.version = self._build(checked, model, saved.version_clock, CAUSES[saved.version_cause], saved.retired)
-        campaigns = [campaign.id for campaign in self.version.campaigns]
-        self.rows = restored_rows(saved, self.version.layout, self.version.number, campaigns)
-        self.taken = saved.taken
-        self.passed_ms = saved.passed_ms
+    def _resume(self, past: Past, rows_under: Callable[[Version], Rows]) -> None:
+        self._place(past.mapping, past.topic, past.partition, past.partitions, past.grace_ms, past.clock)
+        self._name(past.users, past.strings, past.zones)
+        self.clock_ms = past.clock_ms
+        self.hashes = past.hashes
+        self.braked = past.braked
+        self.version = self._build(past.checked, past.model, past.version_clock_ms, past.version_cause, past.retired)
+        self.rows = rows_under(self.version)
+        self.taken = past.taken
+        self.passed_ms = past.passed_ms
         self._begin_version()

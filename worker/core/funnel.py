@@ -90,6 +90,7 @@ def evaluate(
     """
     clock = s.wide[slot, CLOCK]
     o.counts[EVALUATIONS] += 1
+    s.changed[slot] = True
     if sampling == 1 and len(p.samples) > 0:
         sample(p, s, o, slot, clock)
     first = o.counts[TRANSITIONS]

@@ -5,16 +5,24 @@ layout is stored with the rows, so a release that lays rows out otherwise reads 
 version has yet to evaluate stays so: rows carry the number of the version that they were last evaluated under.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import msgspec
 import numpy as np
 
 from schemas.models import Snapshot
+from worker.core.interning import Strings, Users
 from worker.core.layout import Layout
+from worker.core.program import Version
 from worker.core.retired import Retired
-from worker.core.state import Rows, empty_hours
+from worker.core.segments import CAUSES
+from worker.core.state import Rows
+from worker.core.zones import Zones
 from worker.language.definitions import Checked
+from worker.language.mapping import Mapping
 
-__all__ = ["FORMAT", "Saved", "StateError", "read", "restored_rows"]
+__all__ = ["FORMAT", "Past", "Saved", "StateError", "past_of", "read", "restored_rows"]
 
 FORMAT = 1
 
@@ -31,7 +39,7 @@ class Saved(msgspec.Struct, frozen=True):
     partition: int
     partitions: int
     grace_ms: int
-    clock: str
+    clock: Literal["event", "wall"]
     clock_ms: int | None
     users: list[str]
     texts: list[str]
@@ -51,6 +59,42 @@ class Saved(msgspec.Struct, frozen=True):
     passed_ms: int
 
 
+@dataclass(frozen=True)
+class Past:
+    """What an engine has to be told, besides its rows, to go on where another one was."""
+
+    checked: Checked
+    mapping: Mapping
+    model: Snapshot | None
+    topic: str
+    partition: int
+    partitions: int
+    grace_ms: int
+    clock: Literal["event", "wall"]
+    clock_ms: int | None
+    users: Users
+    strings: Strings
+    zones: Zones
+    hashes: list[str]
+    version_clock_ms: int
+    version_cause: str
+    retired: Retired
+    braked: frozenset[str]
+    taken: int
+    passed_ms: int
+
+
+def past_of(saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> Past:
+    """Return what was saved, without the rows."""
+    return Past(
+        checked=checked, mapping=mapping, model=model, topic=saved.topic, partition=saved.partition,
+        partitions=saved.partitions, grace_ms=saved.grace_ms, clock=saved.clock, clock_ms=saved.clock_ms,
+        users=Users(saved.users), strings=Strings(saved.texts), zones=Zones(tuple(saved.zones)), hashes=saved.hashes,
+        version_clock_ms=saved.version_clock, version_cause=CAUSES[saved.version_cause], retired=saved.retired,
+        braked=frozenset(saved.braked), taken=saved.taken, passed_ms=saved.passed_ms,
+    )  # fmt: skip
+
+
 def read(data: bytes, checked: Checked, model: Snapshot | None) -> Saved:
     """Return what was saved, if it is of this release, these definitions and this model; raises StateError."""
     try:
@@ -66,17 +110,14 @@ def read(data: bytes, checked: Checked, model: Snapshot | None) -> Saved:
     return saved
 
 
-def restored_rows(saved: Saved, layout: Layout, version: int, campaigns: list[str]) -> Rows:
-    """Return the saved rows under `layout`, moved column by column where they lay otherwise."""
+def restored_rows(saved: Saved, version: Version) -> Rows:
+    """Return the saved rows under a version's layout, moved column by column where they lay otherwise."""
     old = Layout.from_list(saved.layout, saved.words)
-    rows = Rows(old, version, 0)
+    rows = Rows(old, version.number, 0)
     rows.restore(np.frombuffer(saved.rows, np.int64).reshape(-1, saved.words))
-    if layout.hash != old.hash:
-        rows.change_layout(layout, version)
+    if version.layout.hash != old.hash:
+        rows.change_layout(version.layout, version.number)
         rows.carried_over(np.arange(rows.count, dtype=np.int64))
     rows.restore_due(np.frombuffer(saved.due, np.int64))
-    rows.hours = empty_hours(len(campaigns))
-    for place, campaign in enumerate(campaigns):
-        if campaign in saved.hours:
-            rows.hours[place] = np.frombuffer(saved.hours[campaign], np.int64).reshape(rows.hours[place].shape)
+    rows.restore_hours([campaign.id for campaign in version.campaigns], saved.hours)
     return rows

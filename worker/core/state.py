@@ -6,6 +6,9 @@ before anything touches it. `due` holds FOREVER for rows that a new version has 
 doesn't pass for them before it has.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +19,7 @@ from worker.core.room import PIECE_ROWS, Room
 from worker.core.seeds import seed_of
 from worker.core.tables import StateArrays
 
-__all__ = ["Rows", "empty_hours"]
+__all__ = ["Rows", "empty_hours", "width_of"]
 
 Integers = npt.NDArray[np.int64]
 NOBODY: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
@@ -33,12 +36,13 @@ class Rows:
         self._waiting = NOBODY
         self._waiting_in_piece: Integers = np.empty(0, np.int64)
         self._blank = self._blank_row(version)
-        self._room = Room(0, _width(layout))
+        self._room = Room(0, width_of(layout.words))
         self.due: Integers = np.empty(0, np.int64)
         self.block_due: Integers = np.empty(0, np.int64)
+        self.changed: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
         self.hours: Integers = empty_hours(campaigns)
         self._arrays: StateArrays | None = None
-        self._held: tuple[Integers, ...] = ()
+        self._held: tuple[npt.NDArray[Any], ...] = ()
 
     def _blank_row(self, version: int) -> Integers:
         row = self.layout.blank()
@@ -72,15 +76,17 @@ class Rows:
         due[: self.count] = self.due[: self.count]
         block_due = np.full((capacity + BLOCK - 1) // BLOCK, FOREVER, np.int64)
         block_due[: len(self.block_due)] = self.block_due
-        self._room, self.due, self.block_due = room, due, block_due
+        changed = np.zeros(capacity, np.bool_)
+        changed[: self.count] = self.changed[: self.count]
+        self._room, self.due, self.block_due, self.changed = room, due, block_due, changed
 
     def arrays(self) -> StateArrays:
         """Return the arrays of the pass; the same object until one of them is replaced."""
-        held = (self.rows, self.due, self.block_due, self.hours)
+        held = (self.rows, self.due, self.block_due, self.changed, self.hours)
         if self._arrays is None or any(a is not b for a, b in zip(held, self._held, strict=True)):
             self._held = held
             real, narrow = self.rows.view(np.float64), self.rows.view(np.int32)
-            self._arrays = StateArrays(self.rows, real, narrow, self.due, self.block_due, self.hours)
+            self._arrays = StateArrays(self.rows, real, narrow, self.due, self.block_due, self.changed, self.hours)
         return self._arrays
 
     def change_layout(self, layout: Layout, version: int) -> None:
@@ -97,19 +103,38 @@ class Rows:
         self._waiting_in_piece = np.bincount(np.arange(self.count) // PIECE_ROWS)
         self._previous = None
         if layout.words > self.rows.shape[1]:
-            self._previous, self._room = self._room, Room(self.capacity, _width(layout))
+            self._previous, self._room = self._room, Room(self.capacity, width_of(layout.words))
 
     def restore(self, rows: Integers) -> None:
         """Take over the rows of all users, int64[users, words] under this layout."""
-        self.count = len(rows)
-        self._room = Room(self.count, _width(self.layout))
-        self.rows[:, : self.layout.words] = rows
+        room = Room(len(rows), width_of(self.layout.words))
+        room.rows[:, : self.layout.words] = rows
+        self.take_over(room, len(rows))
+
+    def take_over(self, room: Room, count: int) -> None:
+        """Go on in a room of this layout's width, whose first `count` rows are the users'."""
+        self.count, self._room = count, room
+        self.changed = np.zeros(len(room.rows), np.bool_)
 
     def restore_due(self, due: Integers) -> None:
         """Take over when each row is due, int64[users]."""
-        self.due = due.copy()
-        starts = np.arange(0, len(due), BLOCK)
-        self.block_due = np.minimum.reduceat(self.due, starts) if len(due) else np.empty(0, np.int64)
+        self.due = np.full(self.capacity, FOREVER, np.int64)
+        self.due[: len(due)] = due
+        starts = np.arange(0, self.capacity, BLOCK)
+        self.block_due = np.minimum.reduceat(self.due, starts) if self.capacity else np.empty(0, np.int64)
+
+    def restore_hours(self, campaigns: Sequence[str], counted: Mapping[str, bytes]) -> None:
+        """Take over the counts by hour of these campaigns, as their bytes by id; those of no other."""
+        self.hours = empty_hours(len(campaigns))
+        for place, campaign in enumerate(campaigns):
+            if campaign in counted:
+                self.hours[place] = np.frombuffer(counted[campaign], np.int64).reshape(self.hours[place].shape)
+
+    def take_changed(self) -> Integers:
+        """Return the slots of those evaluated since the last call, ascending."""
+        slots = np.flatnonzero(self.changed[: self.count])
+        self.changed[slots] = False
+        return slots
 
     def carried_over(self, slots: Integers) -> tuple[Integers, npt.NDArray[np.int32]]:
         """Carry over those of `slots` that still wait; return the rows as int64 and as int32, by slot."""
@@ -136,9 +161,9 @@ class Rows:
             self._previous, self._waiting = None, NOBODY
 
 
-def _width(layout: Layout) -> int:
-    """Return a row's room in words, whole cache lines: a few columns more need no larger rows."""
-    return -(-layout.words // 8) * 8
+def width_of(words: int) -> int:
+    """Return the room of a row in words, whole cache lines: a few columns more need no larger rows."""
+    return -(-words // 8) * 8
 
 
 def empty_hours(campaigns: int) -> Integers:

@@ -130,6 +130,7 @@ class StateArrays(NamedTuple):
     narrow: Table  # int32[users, 2 words]
     due: Table  # int64[users]: when time alone next matters, ms
     block_due: Table  # int64[blocks]: a lower bound of each block's `due`
+    changed: Table  # bool[users]: evaluated since somebody last asked which
     hours: Table  # int64[campaigns, 32, 2]: (UTC hour, fired)
 
 
