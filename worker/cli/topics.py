@@ -72,13 +72,13 @@ def topics_acls(
     topic_prefix: PrefixOption = None,
 ) -> None:
     """Print the kafka-acls.sh commands that allow each of those named what it needs and nothing else."""
-    from schemas.access import Deployment, kafka_acls
+    from schemas.access import Deployment, Role, kafka_acls
     from worker import settings as configuration
     from worker.errors import WrongUsage
 
     settings = configuration.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     deployment = Deployment(settings.topic_prefix, settings.group, settings.input_topic)
-    principals = {
+    principals: dict[Role, str | None] = {
         "worker": worker_principal,
         "operator": operator_principal,
         "producer": producer_principal,
