@@ -178,7 +178,7 @@ def test_every_output_of_a_replay_is_in_the_picture_or_the_docs() -> None:
 def test_the_readme_names_every_command() -> None:
     """Each command of the command line is in the README's table, and the table names none that isn't there."""
     table = README.partition("## Commands")[2]
-    named = {match.strip() for match in re.findall(r"`shoal ([a-z]+(?: [a-z]+)?)", table)}
+    named = {match.strip() for match in re.findall(r"`shoal ([a-z-]+(?: [a-z]+)?)", table)}
     group = typer.main.get_command(app)
     commands = set()
     for name, command in group.commands.items():  # type: ignore[attr-defined]

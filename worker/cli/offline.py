@@ -78,7 +78,7 @@ def replay(
     from worker.files.replay import replay as run
 
     under = configuration.load(definitions, mapping)
-    request = Request(files, out, instant_ms(until, "--until"), batch)
+    request = Request(files, out, None if until is None else instant_ms(until, "--until"), batch)
     with progress("replaying", "events") as tell:
         summary = run(under, request, tell)
     if as_json:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -18,9 +18,12 @@ from rich.console import Console
 
 from worker.errors import JobFailed, WrongUsage
 
+if TYPE_CHECKING:
+    from worker.settings import Settings
+
 __all__ = [
-    "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "console", "definitions_app",
-    "instant_ms", "print_json", "progress", "run", "say",
+    "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "campaigns_app", "console",
+    "definitions_app", "instant_ms", "print_json", "progress", "run", "say", "settings_of",
 ]  # fmt: skip
 
 app = typer.Typer(
@@ -31,8 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 definitions_app = typer.Typer(help="Check, test and publish definitions files.")
+campaigns_app = typer.Typer(help="Stop campaigns and let them go on.")
 bench_app = typer.Typer(help="Measure the engine.")
 app.add_typer(definitions_app, name="definitions")
+app.add_typer(campaigns_app, name="campaigns")
 app.add_typer(bench_app, name="bench")
 
 Progress = Callable[[int, int | None, int], None]  # how much is done, of how much (None: nobody knows), records so far
@@ -87,10 +92,15 @@ def print_json(value: dict[str, Any]) -> None:
     print(msgspec.json.encode(value).decode())
 
 
-def instant_ms(text: str | None, named: str) -> int | None:
+def settings_of(bootstrap_servers: str | None, topic_prefix: str | None) -> "Settings":
+    """Return the settings of the environment under the options every command of a broker has. Raises WrongUsage."""
+    from worker import settings
+
+    return settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+
+
+def instant_ms(text: str, named: str) -> int:
     """Return an instant in ms since the epoch; without an offset it is UTC's. Raises WrongUsage."""
-    if text is None:
-        return None
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

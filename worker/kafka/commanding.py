@@ -1,0 +1,109 @@
+"""Commands to all workers, and what the partitions answer.
+
+The rule: a command has an id that no other can have; an answer says of which command and which partition it is, so that
+whoever asked knows when all have spoken.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from schemas.control import Answer, CampaignCommand, ExplainCommand, StatusCommand, TickCommand
+from worker.core.effects import iso, short_hash
+from worker.errors import WrongUsage
+from worker.kafka.clients import reader
+from worker.kafka.following import spans_of
+from worker.kafka.publishing import configuration_of, newest
+from worker.kafka.topics import input_partitions
+from worker.kafka.writing import append, now
+from worker.language.vocabulary import nearest
+from worker.settings import Settings
+
+__all__ = ["Question", "answer", "ask", "brake", "explain_command", "status_command", "tick"]
+
+Question = ExplainCommand | StatusCommand
+Progress = Callable[[int, int | None, int], None]  # answers so far, how many there will be, answers so far
+POLL_MS = 100
+
+
+async def brake(settings: Settings, campaign: str, *, paused: bool) -> None:
+    """Have every worker pause or resume a campaign. Raises WrongUsage if the newest definitions don't have it."""
+    definitions = configuration_of((await newest(settings)).definitions).checked.definitions
+    campaigns = [entry.id for entry in definitions.campaigns]
+    if campaign not in campaigns:
+        near = nearest(campaign, campaigns)
+        hint = f"the nearest is {near}" if near else f"they have {', '.join(campaigns) or 'none'}"
+        raise WrongUsage(f"The newest definitions have no campaign {campaign}: {hint}.")
+    command = CampaignCommand(campaign=campaign, **_identity("pause" if paused else "resume", campaign))
+    await append(settings, "commands", command.id, command)
+
+
+async def tick(settings: Settings, until_ms: int) -> None:
+    """Have every worker let time pass up to and including an instant (ms since the epoch)."""
+    until = iso(until_ms)
+    command = TickCommand(until=until, **_identity("tick", until))
+    await append(settings, "commands", command.id, command)
+
+
+def explain_command(user_id: str) -> ExplainCommand:
+    """Return the question why a user is where she is."""
+    return ExplainCommand(user_id=user_id, **_identity("explain", user_id))
+
+
+def status_command() -> StatusCommand:
+    """Return the question how the partitions are doing."""
+    return StatusCommand(**_identity("status", ""))
+
+
+def _identity(command: str, subject: str) -> dict[str, Any]:
+    requested_at = now()
+    name = short_hash(command, subject, requested_at, secrets.token_hex(16))
+    return {"id": name, "command": command, "requested_at": requested_at}
+
+
+def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None) -> Answer:
+    """Return a partition's answer to a question; without a body it knows nothing of what was asked for."""
+    return Answer(
+        id=short_hash(command_id, partition), command_id=command_id, partition=partition, partitions=partitions,
+        answered_at=now(), found=body is not None, body=body or {},
+    )  # fmt: skip
+
+
+async def ask(
+    settings: Settings, question: Question, seconds_max: float, progress: Progress | None = None
+) -> dict[int, Answer | None]:
+    """Ask every partition; return the answers by partition, None of those that gave none in time.
+
+    Where a user is asked for, the answer of the partition that knows her ends the waiting.
+    """
+    answers: dict[int, Answer | None] = dict.fromkeys(range(await input_partitions(settings)))
+    clock = asyncio.get_running_loop().time
+    async with reader(settings) as reading:
+        spans = await spans_of(reading, settings.topic("answers"))
+        reading.assign(list(spans))
+        for partition, span in spans.items():
+            reading.seek(partition, span.end)
+        await append(settings, "commands", question.id, question)
+        deadline = clock() + seconds_max
+        while not _is_answered(question, answers) and clock() < deadline:
+            answers |= {given.partition: given for given in await _polled(reading, question)}
+            if progress:
+                count = len(answers) - list(answers.values()).count(None)
+                progress(count, len(answers), count)
+    return answers
+
+
+async def _polled(reading: AIOKafkaConsumer, question: Question) -> list[Answer]:
+    polled = await reading.getmany(timeout_ms=POLL_MS)
+    records = [record for records in polled.values() for record in records]
+    return [Answer.model_validate_json(record.value) for record in records if record.key == question.id.encode()]
+
+
+def _is_answered(question: Question, answers: dict[int, Answer | None]) -> bool:
+    known = isinstance(question, ExplainCommand) and any(
+        given is not None and given.found for given in answers.values()
+    )
+    return known or None not in answers.values()

@@ -1,0 +1,108 @@
+"""Reading part of a topic, once and without a group: from given offsets to ends that are known beforehand.
+
+The rule: an end is reached when the position is, whatever the last record's offset: aborted transactions, markers and
+compaction leave offsets without a record. What never comes is given up after a while, with a sentence.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from worker.errors import JobFailed
+from worker.kafka.clients import reader
+from worker.settings import Settings
+
+__all__ = ["Span", "everything", "partitions_of", "pieces", "spans_of", "tails"]
+
+POLL_MS = 200
+STALL_SECONDS_MAX = 30.0
+
+
+class Span(NamedTuple):
+    """Offsets of a partition, the end not included."""
+
+    begin: int
+    end: int
+
+
+async def everything(settings: Settings, topic: str) -> list[ConsumerRecord]:
+    """Return what a small topic of one partition holds now, in order. Raises JobFailed if it isn't there."""
+    async with reader(settings) as reading:
+        spans = await spans_of(reading, topic)
+        return [record async for piece in pieces(reading, spans) for record in piece]
+
+
+async def partitions_of(client: Any, topic: str) -> list[TopicPartition]:
+    """Return a topic's partitions, in order. Raises JobFailed if it isn't there (and doesn't have it made).
+
+    `client` is that of a started producer or consumer.
+    """
+    cluster = await client.fetch_all_metadata()  # names no topic: brokers that make topics by themselves make none
+    numbers = cluster.partitions_for_topic(topic)
+    if not numbers:
+        raise JobFailed(f"There is no topic {topic}, or this user may not see it: shoal topics check says more.")
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+async def spans_of(reading: AIOKafkaConsumer, topic: str) -> dict[TopicPartition, Span]:
+    """Return what can be read of each partition now: from the first offset kept to the last that is decided."""
+    partitions = await partitions_of(reading._client, topic)  # noqa: SLF001  consumers don't pass it on
+    begins, ends = await reading.beginning_offsets(partitions), await reading.end_offsets(partitions)
+    return {partition: Span(begins[partition], ends[partition]) for partition in partitions}
+
+
+def tails(spans: Mapping[TopicPartition, Span], records_max: int) -> dict[TopicPartition, Span]:
+    """Return the last offsets of each span, `records_max` in all; what a short one leaves over goes to the others."""
+    chosen: dict[TopicPartition, Span] = {}
+    left = records_max
+    by_length = sorted(spans.items(), key=lambda item: item[1].end - item[1].begin)
+    for done, (partition, span) in enumerate(by_length):
+        share = min(left // (len(by_length) - done), span.end - span.begin)
+        left -= share
+        chosen[partition] = Span(span.end - share, span.end)
+    return dict(sorted(chosen.items()))
+
+
+async def pieces(reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]) -> AsyncIterator[list[ConsumerRecord]]:
+    """Yield the records of the spans in pieces, each in the order of its partition.
+
+    Raises JobFailed where a record can't be read at all, is gone, or nothing comes for half a minute.
+    """
+    unread = {partition: span for partition, span in spans.items() if span.begin < span.end}
+    reading.assign(list(unread))
+    for partition, span in unread.items():
+        reading.seek(partition, span.begin)
+    moved = time.monotonic()
+    positions = {partition: span.begin for partition, span in unread.items()}
+    while unread:
+        for partition, records in (await _polled(reading, list(unread))).items():
+            if wanted := [record for record in records if record.offset < unread[partition].end]:
+                yield wanted
+        before, positions = positions, {partition: await reading.position(partition) for partition in unread}
+        for partition in [partition for partition, position in positions.items() if position >= unread[partition].end]:
+            reading.pause(partition)
+            del unread[partition]
+        moved = time.monotonic() if positions != before else moved
+        if unread and time.monotonic() - moved > STALL_SECONDS_MAX:
+            raise JobFailed(f"Nothing more comes from {_told(unread)}: see that the brokers are well, and try again.")
+
+
+async def _polled(reading: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+    try:
+        return await reading.getmany(*partitions, timeout_ms=POLL_MS)
+    except UnicodeDecodeError as error:
+        raise JobFailed(
+            f"{_told(partitions)} has a record with a header name that isn't UTF-8, which no Python client can read: "
+            "wait until retention has taken it, or delete the records up to it."
+        ) from error
+    except OffsetOutOfRangeError as error:
+        raise JobFailed(
+            f"Retention took records of {_told(partitions)} before they were read: run it again, from what is left."
+        ) from error
+
+
+def _told(partitions: Any) -> str:
+    return ", ".join(f"{partition.topic} {partition.partition}" for partition in partitions)

@@ -1,0 +1,114 @@
+"""Definitions on Kafka: published, listed, rolled back.
+
+The rule: the newest version is the last record of the topic, not the highest number. The topic is compacted by version,
+so a version published again moves to the end, and its earlier record goes.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from schemas.control import PublishedDefinitions
+from worker.errors import JobFailed, WrongUsage
+from worker.files.configuration import Configuration, checked, text_of
+from worker.kafka.following import everything
+from worker.kafka.writing import append, now
+from worker.language.mapping import SHIPPED
+from worker.settings import Settings
+
+__all__ = ["Publication", "configuration_of", "history", "newest", "publish", "rollback"]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A published version, and where it stands in the topic."""
+
+    definitions: PublishedDefinitions
+    offset: int
+
+    @property
+    def label(self) -> str:
+        """Version and the hash's first 12 digits."""
+        return f"{self.definitions.version}/{self.definitions.hash[:12]}"
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the text is."""
+        return len(self.definitions.text.encode())
+
+
+async def history(settings: Settings) -> list[Publication]:
+    """Return the versions there are, the newest last. Raises JobFailed for a record that is none."""
+    found: dict[bytes | None, Publication] = {}
+    topic = settings.topic("definitions")
+    for record in await everything(settings, topic):
+        found.pop(record.key, None)
+        if record.value is not None:
+            found[record.key] = Publication(_read(record.value, topic, record.offset), record.offset)
+    return list(found.values())
+
+
+def _read(value: bytes, topic: str, offset: int) -> PublishedDefinitions:
+    try:
+        return PublishedDefinitions.model_validate_json(value)
+    except ValidationError as error:
+        raise JobFailed(
+            f"What {topic} has at offset {offset} isn't a published version: publish that version again."
+        ) from error
+
+
+async def newest(settings: Settings) -> Publication:
+    """Return the version in force. Raises JobFailed if there is none yet."""
+    published = await history(settings)
+    if not published:
+        raise JobFailed("Nothing is published yet: shoal definitions publish F does it.")
+    return published[-1]
+
+
+async def publish(settings: Settings, under: Configuration) -> Publication | None:
+    """Publish what was checked, as the newest version; return None, and write nothing, if it is that already.
+
+    Raises WrongUsage if the same version was published with another meaning.
+    """
+    version, digest = under.checked.definitions.version, under.checked.hash
+    published = await history(settings)
+    for other in published:
+        if other.definitions.version == version and other.definitions.hash != digest:
+            raise WrongUsage(f"Version {version} is published with another meaning ({other.label}): raise `version`.")
+    if published and (published[-1].definitions.version, published[-1].definitions.hash) == (version, digest):
+        return None
+    return await _write(settings, under)
+
+
+async def rollback(settings: Settings, version: int | None = None) -> Publication:
+    """Publish an earlier version again, as the newest: the one before the newest unless another is named.
+
+    Raises WrongUsage if there is no such version, or it can't be used any more (with its mistakes).
+    """
+    published = await history(settings)
+    earlier = {publication.definitions.version: publication.definitions for publication in published[:-1]}
+    if not earlier:
+        raise WrongUsage("There is no earlier version to go back to: shoal definitions history says what there is.")
+    wanted = list(earlier)[-1] if version is None else version
+    if published[-1].definitions.version == wanted:
+        raise WrongUsage(f"Version {wanted} is the newest already: name an earlier one.")
+    if wanted not in earlier:
+        raise WrongUsage(f"There is no version {wanted}, only {', '.join(map(str, earlier))}: name one of these.")
+    return await _write(settings, configuration_of(earlier[wanted]))
+
+
+def configuration_of(published: PublishedDefinitions) -> Configuration:
+    """Return a published version ready for use. Raises WrongUsage with its mistakes if it can't be used any more."""
+    return checked(published.text, text_of(SHIPPED) if published.mapping is None else published.mapping)
+
+
+async def _write(settings: Settings, under: Configuration) -> Publication:
+    record = PublishedDefinitions(
+        version=under.checked.definitions.version,
+        hash=under.checked.hash,
+        text=under.definitions_text,
+        mapping=None if under.mapping_text == text_of(SHIPPED) else under.mapping_text,
+        published_at=now(),
+    )
+    offset = await append(settings, "definitions", str(record.version), record)
+    return Publication(record, offset)

@@ -1,0 +1,114 @@
+"""Writing to topics outside of the hot path: prepared batches, every send awaited, nothing lost and nothing doubled."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from pydantic import BaseModel
+
+from schemas.cloudevents import headers
+from schemas.topics import BY_NAME
+from worker.core.effects import iso
+from worker.kafka.clients import discard, producer
+from worker.kafka.following import partitions_of
+from worker.settings import Settings
+
+__all__ = ["Written", "append", "now", "partition_of", "started", "write"]
+
+STOP_SECONDS_MAX = 20.0
+WRITE_SECONDS_MAX = 60.0
+KEYS_REMEMBERED = 1 << 17  # hashing a key takes longer than all else about it
+
+
+class Written(NamedTuple):
+    """A record to be written; without a time it gets that of its writing."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@lru_cache(KEYS_REMEMBERED)
+def _hashed(key: bytes) -> int:
+    return murmur2(key) & 0x7FFFFFFF
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition in which Kafka's own clients put a key.
+
+    >>> partition_of(b"u-7", 12)
+    3
+    """
+    return _hashed(key) % partitions
+
+
+@asynccontextmanager
+async def started(settings: Settings, transactional_id: str | None = None) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer for the length of a `with`; left by an exception it is thrown away with what it holds."""
+    producing = producer(settings, transactional_id)
+    try:
+        async with asyncio.timeout(settings.request_timeout_ms / 1000):
+            await producing.start()
+        yield producing
+        async with asyncio.timeout(STOP_SECONDS_MAX):
+            await producing.stop()
+    except BaseException:
+        await discard(producing)
+        raise
+
+
+async def write(producing: AIOKafkaProducer, topic: str, partitions: int, records: Iterable[Written]) -> int:
+    """Write records, each to its key's partition and in order; return how many, once the brokers have them all.
+
+    Records without a key go to partition 0. Raises KafkaError or TimeoutError: some may be written then.
+    """
+    count, futures = 0, []
+    async with asyncio.timeout(WRITE_SECONDS_MAX):
+        for partition, batch in _batches(producing, partitions, records):
+            futures.append(await producing.send_batch(batch, topic, partition=partition))
+            count += batch.record_count()
+        results = await asyncio.gather(*futures, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return count
+
+
+def _batches(producing: AIOKafkaProducer, partitions: int, records: Iterable[Written]) -> Iterator[tuple[int, Any]]:
+    """Yield prepared batches with their partitions: full ones as they fill, the rest at the end."""
+    open_batches: dict[int, Any] = {}
+    for key, value, timestamp_ms, own_headers in records:
+        partition = 0 if key is None else partition_of(key, partitions)
+        entry = {"timestamp": timestamp_ms, "key": key, "value": value, "headers": own_headers}
+        batch = open_batches.get(partition)
+        if batch is None or batch.append(**entry) is None:
+            if batch is not None:
+                yield partition, batch
+            batch = open_batches[partition] = producing.create_batch()
+            batch.append(**entry)  # an empty batch takes any record: the broker judges whether it is too large
+    yield from open_batches.items()
+
+
+async def append(settings: Settings, name: str, key: str, record: BaseModel) -> int:
+    """Write one record to a topic of the table, with its CloudEvents headers; return its offset.
+
+    Raises JobFailed if the topic isn't there, KafkaError if the record is refused.
+    """
+    topic, value = settings.topic(name), record.model_dump_json().encode()
+    own_headers = headers(BY_NAME[name], msgspec.json.decode(value), settings.topic_prefix)
+    async with started(settings) as producing, asyncio.timeout(WRITE_SECONDS_MAX):
+        await partitions_of(producing.client, topic)
+        written = await producing.send_and_wait(topic, value, key.encode(), headers=own_headers)
+    return int(written.offset)
+
+
+def now() -> str:
+    """Return the wall clock the way records have it."""
+    return iso(time.time_ns() // 1_000_000)
