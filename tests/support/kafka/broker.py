@@ -95,6 +95,11 @@ class Broker:
         """Where clients begin: host:port."""
         return f"{HOST}:{self._advertised_port or self.port}"
 
+    @property
+    def internal(self) -> str:
+        """The door between brokers, never secured, where everybody may do all: for a test's own preparations."""
+        return f"{HOST}:{self._quorum[self.node].internal}"
+
     def client(self, user: str = ADMIN) -> dict[str, str]:
         """Return the settings with which a user connects, by the names of `Settings`."""
         protocol = self.security.protocol
@@ -217,7 +222,11 @@ class Broker:
             self._process.wait()
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -263,7 +272,11 @@ class Cluster:
             broker.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()

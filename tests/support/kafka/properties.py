@@ -71,8 +71,9 @@ def _is_free(port: int) -> bool:
 class Security:
     """How clients show who they are; `users` are passwords by name, and there is always an ADMIN, who may do all.
 
-    SASL_SSL and SASL_PLAINTEXT take each user's password by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. SSL takes a
-    certificate instead. With `authorize` a user may do what ACLs allow and nothing else.
+    SASL_SSL and SASL_PLAINTEXT take each user's password by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 (Kafka's storage
+    tool reads no commas, quotes, backslashes or brackets in one). SSL takes a certificate instead. With `authorize` a
+    user may do what ACLs allow and nothing else.
     """
 
     protocol: str = "SASL_SSL"
@@ -106,7 +107,7 @@ class Security:
         return told
 
     def _sasl(self) -> dict[str, str]:
-        listed = " ".join(f'user_{name}="{_quoted(password)}"' for name, password in self.passwords.items())
+        listed = " ".join(f'user_{name}="{password}"' for name, password in self.passwords.items())
         scram = f"{BROKER_LOGIN}.scram.ScramLoginModule required;"
         return {
             "listener.name.client.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
@@ -123,12 +124,8 @@ class Security:
             argument
             for name, password in self.passwords.items()
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
-            for argument in ("--add-scram", f'{mechanism}=[name="{name}",password="{_quoted(password)}"]')
+            for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]
-
-
-def _quoted(password: str) -> str:
-    return password.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def combined(node: int, quorum: Mapping[int, Ports], protocol: str, advertised_port: int | None) -> dict[str, str]:
@@ -155,5 +152,6 @@ def combined(node: int, quorum: Mapping[int, Ports], protocol: str, advertised_p
 
 
 def written(properties: Mapping[str, str]) -> str:
-    """Return properties as Java reads them from a file."""
-    return "".join(f"{name}={value}\n".replace("\\", "\\\\") for name, value in properties.items())
+    """Return properties as Java reads them from a file: in ASCII."""
+    lines = "".join(f"{name}={value}\n".replace("\\", "\\\\") for name, value in properties.items())
+    return "".join(letter if letter.isascii() else f"\\u{ord(letter):04x}" for letter in lines)
