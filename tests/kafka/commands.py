@@ -42,11 +42,16 @@ class Deployment:
     settings: Settings
 
     @classmethod
+    def on(cls, broker: Broker, prefix: str) -> "Deployment":
+        """One whose topics aren't made yet."""
+        return cls(configuration.load(bootstrap_servers=broker.bootstrap, topic_prefix=prefix))
+
+    @classmethod
     def made(cls, broker: Broker, prefix: str, partitions: int = 2) -> "Deployment":
-        """Make the topics."""
-        settings = configuration.load(bootstrap_servers=broker.bootstrap, topic_prefix=prefix)
-        asyncio.run(topics.create(settings, partitions))
-        return cls(settings)
+        """One with its topics."""
+        deployment = cls.on(broker, prefix)
+        asyncio.run(topics.create(deployment.settings, partitions))
+        return deployment
 
     def shoal(self, *arguments: str | Path, status: int = 0) -> Done:
         """Run a command against it, in this process, and expect its exit status."""

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -142,36 +141,6 @@ def definitions_test(
     print(f"{len(verdicts) - failed} passed, {failed} failed")
     if failed:
         raise typer.Exit(1)
-
-
-@app.command(short_help="Write a simulated shop's events.")
-def simulate(
-    *,
-    users: Annotated[int, typer.Option(help="How many shoppers, 1 to 10,000,000.")] = 1_000,
-    days: Annotated[int, typer.Option(help="How many days, 1 to 2,000.")] = 30,
-    seed: Annotated[int, typer.Option(help="The same seed and options give the same bytes.")] = 1,
-    start: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", show_default="2026-01-05", help="First day, UTC.")
-    ] = datetime(2026, 1, 5, tzinfo=UTC),
-    out: Annotated[str, typer.Option(help="File to write, .gz or .zst to compress, - for stdout.")] = "-",
-    late: Annotated[float, typer.Option(help="Share of events that arrive late (minutes to two days).")] = 0.01,
-    duplicates: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.005,
-    malformed: Annotated[float, typer.Option(help="Broken records, as a share of events.")] = 0.001,
-    incident: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND@DAY[+HOURS]", help="outage, backlog, spike or drift; may be given again."),
-    ] = None,
-    truth: Annotated[Path | None, typer.Option(help="File for the truth, as JSON.")] = None,
-) -> None:
-    """Write the events of a simulated shop as JSON lines, with a truth to check results against."""
-    from worker.simulate import command as simulation
-
-    shares = {"late": late, "duplicates": duplicates, "malformed": malformed}
-    under = simulation.settings(incident or [], users=users, days=days, seed=seed, start=start.date(), **shares)
-    with progress("simulating", "records") as tell:
-        written = simulation.simulate(under, out, truth, tell)
-    if sys.stderr.isatty():
-        print(f"{written:,} records of {users:,} users over {days:,} days", file=sys.stderr)
 
 
 @bench_app.command("core", short_help="Measure it on one core.")

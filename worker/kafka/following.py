@@ -20,6 +20,8 @@ __all__ = ["Span", "everything", "partitions_of", "pieces", "spans_of", "tails"]
 POLL_MS = 200
 STALL_SECONDS_MAX = 30.0
 
+Records = list[ConsumerRecord]
+
 
 class Span(NamedTuple):
     """Offsets of a partition, the end not included."""
@@ -28,7 +30,7 @@ class Span(NamedTuple):
     end: int
 
 
-async def everything(settings: Settings, topic: str) -> list[ConsumerRecord]:
+async def everything(settings: Settings, topic: str) -> Records:
     """Return what a small topic of one partition holds now, in order. Raises JobFailed if it isn't there."""
     async with reader(settings) as reading:
         spans = await spans_of(reading, topic)
@@ -66,7 +68,7 @@ def tails(spans: Mapping[TopicPartition, Span], records_max: int) -> dict[TopicP
     return dict(sorted(chosen.items()))
 
 
-async def pieces(reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]) -> AsyncIterator[list[ConsumerRecord]]:
+async def pieces(reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]) -> AsyncIterator[Records]:
     """Yield the records of the spans in pieces, each in the order of its partition.
 
     Raises JobFailed where a record can't be read at all, is gone, or nothing comes for half a minute.
@@ -90,7 +92,7 @@ async def pieces(reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]
             raise JobFailed(f"Nothing more comes from {_told(unread)}: see that the brokers are well, and try again.")
 
 
-async def _polled(reading: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+async def _polled(reading: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Mapping[TopicPartition, Records]:
     try:
         return await reading.getmany(*partitions, timeout_ms=POLL_MS)
     except UnicodeDecodeError as error:

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from pydantic import BaseModel
 
 from schemas.cloudevents import headers
 from schemas.topics import BY_NAME
 from worker.core.effects import iso
-from worker.kafka.clients import discard, producer
+from worker.kafka.clients import discard, producer, security
 from worker.kafka.following import partitions_of
+from worker.kafka.unreachable import why
 from worker.settings import Settings
 
 __all__ = ["Written", "append", "now", "partition_of", "started", "write"]
@@ -51,11 +53,18 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 @asynccontextmanager
 async def started(settings: Settings, transactional_id: str | None = None) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer for the length of a `with`; left by an exception it is thrown away with what it holds."""
+    """A started producer for the length of a `with`; left by an exception it is thrown away with what it holds.
+
+    Raises JobFailed or WrongUsage if no broker can be used.
+    """
     producing = producer(settings, transactional_id)
     try:
         async with asyncio.timeout(settings.request_timeout_ms / 1000):
             await producing.start()
+    except (KafkaError, OSError, TimeoutError, UnicodeError) as error:
+        await discard(producing)
+        raise await why(settings, security(settings)) from error
+    try:
         yield producing
         async with asyncio.timeout(STOP_SECONDS_MAX):
             await producing.stop()
@@ -86,7 +95,7 @@ def _batches(producing: AIOKafkaProducer, partitions: int, records: Iterable[Wri
     open_batches: dict[int, Any] = {}
     for key, value, timestamp_ms, own_headers in records:
         partition = 0 if key is None else partition_of(key, partitions)
-        entry = {"timestamp": timestamp_ms, "key": key, "value": value, "headers": own_headers}
+        entry = {"timestamp": timestamp_ms, "key": key, "value": value, "headers": list(own_headers)}
         batch = open_batches.get(partition)
         if batch is None or batch.append(**entry) is None:
             if batch is not None:

@@ -14,7 +14,7 @@ from worker.simulate.files import Progress, write_jsonl
 from worker.simulate.shop import Incident, Settings
 from worker.simulate.stream import Simulation
 
-__all__ = ["settings", "simulate"]
+__all__ = ["settings", "simulate", "write_truth"]
 
 
 def settings(incidents: Iterable[str], **options: Any) -> Settings:
@@ -47,9 +47,14 @@ def simulate(under: Settings, out: str, truth: Path | None, progress: Progress |
     with _writing("to stdout" if out == "-" else out):
         written = write_jsonl(simulation, out, progress)
     if truth is not None:
-        with _writing(truth):
-            truth.write_text(json.dumps(simulation.truth(), indent=1) + "\n", encoding="utf-8")
+        write_truth(simulation, truth)
     return written
+
+
+def write_truth(simulation: Simulation, file: Path) -> None:
+    """Write what is true of a shop, once all its batches are taken. Raises JobFailed if that can't be written."""
+    with _writing(file):
+        file.write_text(json.dumps(simulation.truth(), indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
