@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from schemas import asyncapi
+from schemas.access import GRANTS, ROLES, operations_of
 from schemas.definitions import Definitions
 from schemas.examples import EXAMPLES
 from schemas.input import event_schema
@@ -32,6 +33,14 @@ its attributes as headers (Kafka binding, binary mode) with the source `/shoal/<
 stands for its value. A compacted topic keeps the latest record of each key; a tombstone (a record without a value)
 takes the key away. Topics with as many partitions as the input are partitioned as it is, so that a user's records
 stay together and in order. Whoever reads with `isolation.level=read_committed` gets each record exactly once.
+"""
+
+ACCESS_OPENING = """## Who may do what
+
+Where brokers authorise, these are the least that each role needs; `shoal topics acls` prints them as commands for a
+deployment's own names. With a transactional id a worker needs no IdempotentWrite, and nobody needs anything of the
+cluster. What isn't listed is to be refused, above all writing `state` to all but the workers, and their transactional
+ids: more in [security](security.md).
 """
 
 
@@ -61,14 +70,37 @@ def retention_text(topic: Topic) -> str:
 def topics_page() -> str:
     """Return the page of documentation about topics, in Markdown."""
     head = ("topic", "what it holds", "key", "cleanup", "retention", "partitions", "personal data", "value", "type")
-    rows = [head, ("---",) * len(head), *(_row(topic) for topic in TOPICS)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = _table(head, [_row(topic) for topic in TOPICS])
     settings = [
         f"- `{topic.name}`: " + ", ".join(f"`{key}={value}`" for key, value in topic.settings.items())
         for topic in TOPICS
         if topic.settings
     ]
-    return "\n".join([DOCS_OPENING, table, "", "Further settings:", "", *settings, ""])
+    return "\n".join([DOCS_OPENING, table, "", "Further settings:", "", *settings, "", ACCESS_OPENING, access_text()])
+
+
+def access_text() -> str:
+    """Return who may do what, as a list of roles, a table of topics and one of groups and ids, in Markdown."""
+    roles = [f"- {role}: {does}" for role, does in ROLES.items()]
+    topics = [(f"`{topic.name}`", *(", ".join(operations_of(role, topic.name)) for role in ROLES)) for topic in TOPICS]
+    others = [
+        (
+            grant.role,
+            grant.resource,
+            ", ".join(f"`{name}`" for name in grant.names),
+            "beginning" if grant.prefixed else "whole",
+            ", ".join(grant.operations),
+        )
+        for grant in GRANTS
+        if grant.resource != "topic"
+    ]
+    table = _table(("topic", *ROLES), topics)
+    return "\n".join([*roles, "", table, "", _table(("role", "what", "name", "match", "operations"), others), ""])
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ("---",) * len(head), *rows])
 
 
 def _row(topic: Topic) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ async def _make(client: Any, settings: Settings, topics: list[Topic], partitions
     ]
     answer = await client.create_topics(wanted) if wanted else None
     codes = {name: (code, message) for name, code, message in answer.topic_errors} if answer else {}
-    for name, (code, message) in codes.items():
+    for name, (code, message) in sorted(codes.items()):
         if code not in (NONE, ALREADY_EXISTS):
             raise JobFailed(f"{name} can't be made: {NOT_MADE.get(code, f'{for_code(code).__name__}, {message}')}.")
     return {name for name, (code, _) in codes.items() if code == NONE}
