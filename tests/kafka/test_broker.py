@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorization
 from tests.support.kafka.acls import kafka_acls
 from tests.support.kafka.broker import Broker, Cluster
 from tests.support.kafka.properties import Security
+from tests.support.kafka.proxy import Proxy
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import security
 from worker.settings import load
@@ -233,7 +234,7 @@ def test_a_full_disk_refuses_and_a_freed_one_keeps_what_was_taken(prefix: str) -
 
     async def fill(broker: Broker) -> None:
         async with producer(bootstrap_servers=broker.bootstrap, request_timeout_ms=1000) as sending:
-            broker.fill_disk()
+            broker.home.fill_disk()
             with pytest.raises(KafkaError):
                 await sending.send_and_wait(topic, bytes(100_000))
 
@@ -245,25 +246,28 @@ def test_a_full_disk_refuses_and_a_freed_one_keeps_what_was_taken(prefix: str) -
         within_a_minute(create(broker.bootstrap, topic))
         within_a_minute(send(topic, b"before", bootstrap_servers=broker.bootstrap))
         within_a_minute(fill(broker))
-        broker.free_disk()
+        broker.home.free_disk()
         broker.restart()
         within_a_minute(send(topic, b"after", bootstrap_servers=broker.bootstrap))
         assert within_a_minute(values(topic, bootstrap_servers=broker.bootstrap)) == [b"before", b"after"]
 
 
 def test_two_of_three_brokers_go_on(prefix: str) -> None:
-    """A cluster takes records that all replicas have, also when the leader of their partition has been killed."""
+    """A cluster takes records that all replicas have, also when the leader of their partition has been killed.
+
+    A proxy may stand before all of them: the clients know only its ports.
+    """
     topic = f"{prefix}records"
 
-    async def leader(cluster: Cluster) -> Broker:
-        async with producer(bootstrap_servers=cluster.bootstrap) as sending:
+    async def leader(proxy: Proxy) -> int:
+        async with producer(bootstrap_servers=proxy.bootstrap) as sending:
             await sending.send_and_wait(topic, b"all")
-            node = sending.client.cluster.leader_for_partition(TopicPartition(topic, 0))
-        return cluster.brokers[node - 1]
+            assert {node.port for node in sending.client.cluster.brokers()} == set(proxy.ports)
+            return int(sending.client.cluster.leader_for_partition(TopicPartition(topic, 0)))
 
-    with Cluster() as cluster:
+    with Cluster() as cluster, Proxy(*(broker.port for broker in cluster.brokers)) as proxy:
         within_a_minute(create(cluster.bootstrap, topic, replicas=3))
-        within_a_minute(leader(cluster)).kill()
+        cluster.brokers[within_a_minute(leader(proxy)) - 1].kill()
         within_a_minute(send(topic, b"two", bootstrap_servers=cluster.bootstrap))
         assert within_a_minute(values(topic, bootstrap_servers=cluster.bootstrap)) == [b"all", b"two"]
 
@@ -287,7 +291,7 @@ def test_nothing_outlives_the_process_that_started_it() -> None:
         import sys
         from tests.support.kafka.broker import Broker
         broker = Broker().start()
-        print(broker._process.pid, broker._guard.pid, broker.folder, flush=True)
+        print(broker._process.pid, broker.home.guard.pid, broker.home.folder, flush=True)
         sys.stdin.read()
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]

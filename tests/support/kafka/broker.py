@@ -1,23 +1,20 @@
 """A Kafka broker of a test's own, and a cluster of them: real processes that may be stopped, killed and frozen.
 
-The rule: nothing outlives the test run. A guard, which notices when this process ends however it ends, kills the broker
-and removes its files. A broker keeps ports and data over `stop`, `kill` and `start`.
+The rule: a broker keeps its ports and its data over `stop`, `kill` and `start`; nothing is left of it after `close`.
 """
 
-import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from tests.support.kafka.certificates import Authority
+from tests.support.kafka.home import Home
 from tests.support.kafka.java import command
-from tests.support.kafka.properties import ADMIN, HOST, Ports, Security, combined, written
-from worker.errors import JobFailed, WrongUsage
+from tests.support.kafka.properties import ADMIN, HOST, Ports, Security, combined, tls, written
+from worker.errors import JobFailed
 
 __all__ = ["Broker", "Cluster"]
 
@@ -26,16 +23,7 @@ UP_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 60
 STARTED = "Kafka Server started"
 PORT_TAKEN = "Address already in use"
-MEMORY_FREE_BYTES_MIN = 2**30  # of /dev/shm, to take it for the data
 PLAINTEXT = Security("PLAINTEXT")
-
-# Reads the broker's process id at each start; at the end of the input (ours, or of this process) it clears up.
-GUARD = """
-while read -r read; do pid=$read; done
-[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
-umount -l "$1/data" 2>/dev/null
-rm -rf "$1"
-"""
 
 
 class Broker:
@@ -61,29 +49,17 @@ class Broker:
         self._advertised_port, self._java_options, self._alone = advertised_port, java_options, quorum is None
         self._quorum = dict(quorum or {node: Ports.free()})
         self._process: subprocess.Popen[bytes] | None = None
-        self.folder = Path(tempfile.mkdtemp(prefix="shoal-kafka-", dir=_fast_folder()))
-        self.data = self.folder / "data"
-        self._log = self.folder / "broker.log"
-        self._guard = _guard(self.folder)
-        try:
-            self._prepare(disk_bytes)
-        except BaseException:
-            self.close()
-            raise
+        self.home = Home(disk_bytes)
+        self._log = self.home.folder / "broker.log"
+        self._authority = Authority(self.home.folder) if security.protocol.endswith("SSL") else None
 
-    def _prepare(self, disk_bytes: int | None) -> None:
-        self.data.mkdir()
-        self._authority = Authority(self.folder) if self.security.protocol.endswith("SSL") else None
-        keys = self._authority.issue("broker") if self._authority else self.folder
-        trusted = self._authority.certificate if self._authority else self.folder
-        self.properties = {
-            "log.dirs": str(self.data),
-            "metadata.log.dir": str(self.folder / "metadata"),
-            **self.security.properties(keys, trusted),
-            **self.properties,
-        }
-        if disk_bytes is not None:
-            _mount(self.data, disk_bytes)
+    def _all_properties(self) -> dict[str, str]:
+        told = combined(self.node, self._quorum, self.security.protocol, self._advertised_port)
+        told |= {"log.dirs": str(self.home.data), "metadata.log.dir": str(self.home.folder / "metadata")}
+        told |= self.security.properties()
+        if self._authority is not None:
+            told |= tls(self._authority.issue("broker"), self._authority.certificate)
+        return told | self.properties
 
     @property
     def port(self) -> int:
@@ -123,10 +99,9 @@ class Broker:
     def launch(self) -> None:
         """Start the broker without waiting for it; the first time its data is formatted."""
         assert not self.is_running
-        told = combined(self.node, self._quorum, self.security.protocol, self._advertised_port) | self.properties
-        file = self.folder / "server.properties"
-        file.write_text(written(told))
-        if not (self.folder / "metadata").exists():
+        file = self.home.folder / "server.properties"
+        file.write_text(written(self._all_properties()))
+        if not (self.home.folder / "metadata").exists():
             self._format(file)
         self._log_begins = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
@@ -134,7 +109,7 @@ class Broker:
                 command("kafka.Kafka", str(file), options=self._java_options),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        self._tell_guard(str(self._process.pid))
+        self.home.watch(self._process.pid)
 
     def _format(self, file: Path) -> None:
         made = subprocess.run(
@@ -165,14 +140,14 @@ class Broker:
         process.terminate()
         process.send_signal(signal.SIGCONT)
         process.wait(STOP_SECONDS_MAX)
-        self._tell_guard("")
+        self.home.watch(None)
 
     def kill(self) -> None:
         """End the broker as a power cut would (SIGKILL)."""
         process = self._running()
         process.kill()
         process.wait()
-        self._tell_guard("")
+        self.home.watch(None)
 
     def freeze(self) -> None:
         """Halt the broker (SIGSTOP): connections stay, nothing answers."""
@@ -199,25 +174,9 @@ class Broker:
             log.seek(self._log_begins)
             return log.read().decode(errors="replace")
 
-    def fill_disk(self) -> None:
-        """Leave no byte of the broker's small disk free."""
-        assert self.data.is_mount()
-        with (self.data / "filler").open("ab", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(bytes(2**16))
-            except OSError:
-                return
-
-    def free_disk(self) -> None:
-        """Give back what `fill_disk` took."""
-        (self.data / "filler").unlink()
-
     def close(self) -> None:
         """Kill the broker if it runs, and remove its data."""
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
-        self._guard.wait()
+        self.home.close()
         if self._process is not None:
             self._process.wait()
 
@@ -235,11 +194,6 @@ class Broker:
         assert self._process is not None, "the broker was never started"
         assert self._process.poll() is None, f"the broker has ended:\n{self._last_words()}"
         return self._process
-
-    def _tell_guard(self, pid: str) -> None:
-        assert self._guard.stdin is not None
-        self._guard.stdin.write(f"{pid}\n".encode())
-        self._guard.stdin.flush()
 
     def _last_words(self) -> str:
         return "\n".join(self.log().splitlines()[-40:])
@@ -280,22 +234,3 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _fast_folder() -> Path | None:
-    """The memory's file system if there is room, else None: the system's place for temporary files."""
-    memory = Path("/dev/shm")  # noqa: S108
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= MEMORY_FREE_BYTES_MIN
-    return memory if roomy else None
-
-
-def _guard(folder: Path) -> subprocess.Popen[bytes]:
-    shell = ["/bin/sh", "-c", GUARD, "guard", str(folder)]
-    return subprocess.Popen(shell, stdin=subprocess.PIPE, start_new_session=True)
-
-
-def _mount(folder: Path, size_bytes: int) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "shoal", str(folder)]
-    made = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        raise WrongUsage(f"A small disk takes root and the right to mount ({made.stderr.strip()}): run this as root.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-__all__ = ["ADMIN", "Ports", "Security", "combined", "written"]
+__all__ = ["ADMIN", "Ports", "Security", "combined", "tls", "written"]
 
 ADMIN = "admin"
 HOST = "127.0.0.1"
@@ -85,20 +85,13 @@ class Security:
         """Everybody's password by name."""
         return {ADMIN: f"the password of {ADMIN}", **self.users}
 
-    def properties(self, keys: Path, trusted: Path) -> dict[str, str]:
-        """Return the broker's properties; `keys` is its key and certificate, `trusted` the authority's, both PEM."""
+    def properties(self) -> dict[str, str]:
+        """Return what the broker is told about its users."""
         told: dict[str, str] = {}
         if self.protocol.startswith("SASL"):
             told |= self._sasl()
-        if self.protocol.endswith("SSL"):
-            told |= {
-                "ssl.keystore.type": "PEM",
-                "ssl.keystore.location": str(keys),
-                "ssl.truststore.type": "PEM",
-                "ssl.truststore.location": str(trusted),
-                "ssl.client.auth": "required" if self.protocol == "SSL" else "none",
-                "ssl.principal.mapping.rules": "RULE:^CN=(.*)$/$1/",
-            }
+        if self.protocol == "SSL":
+            told |= {"ssl.client.auth": "required", "ssl.principal.mapping.rules": "RULE:^CN=(.*)$/$1/"}
         if self.authorize:
             told |= {
                 "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -126,6 +119,16 @@ class Security:
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
             for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]
+
+
+def tls(keys: Path, trusted: Path) -> dict[str, str]:
+    """Return the properties for TLS: the broker's key and certificate, and the authority's certificate, both PEM."""
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(keys),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(trusted),
+    }
 
 
 def combined(node: int, quorum: Mapping[int, Ports], protocol: str, advertised_port: int | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -34,6 +34,7 @@ class Proxy:
         self.errors: list[Exception] = []
         self._upstream_ports = upstream_ports
         self._connections: set[_Connection] = set()
+        self._accepted: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="proxy", daemon=True)
         self._thread.start()
@@ -106,31 +107,37 @@ class Proxy:
         await self._closing.wait()
         for server in servers:
             server.close()
-        for connection in list(self._connections):
-            connection.reset()
-        await asyncio.gather(*(connection.ended.wait() for connection in list(self._connections)))
+        while self._accepted:
+            for connection in self._connections:
+                connection.reset()
+            await asyncio.wait(self._accepted, timeout=0.1)
 
-    def _accepting(self, upstream_port: int) -> Any:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            for rule in self.rules:
-                if rule.act == "cut" and rule.active:
-                    rule.count()
-                    return _reset(writer)
-            try:
-                upstream = await asyncio.open_connection(HOST, upstream_port)
-            except OSError:
-                return _reset(writer)
-            ports = dict(zip(self._upstream_ports, self.ports, strict=True))
-            connection = _Connection(self, upstream_port, ports, (reader, writer), upstream)
-            self._connections.add(connection)
-            await connection.run()
-            self._connections.discard(connection)
-            return None
+    def _accepting(self, upstream_port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            passing = asyncio.ensure_future(self._pass(upstream_port, (reader, writer)))
+            self._accepted.add(passing)
+            passing.add_done_callback(self._accepted.discard)
 
         return accept
 
+    async def _pass(self, upstream_port: int, client: "Stream") -> None:
+        for rule in self.rules:
+            if rule.act == "cut" and rule.active:
+                rule.count()
+                return _reset(client[1])
+        try:
+            broker = await asyncio.open_connection(HOST, upstream_port)
+        except OSError:
+            return _reset(client[1])
+        ports = dict(zip(self._upstream_ports, self.ports, strict=True))
+        connection = _Connection(self, upstream_port, ports, client, broker)
+        self._connections.add(connection)
+        await connection.run()
+        self._connections.discard(connection)
+        return None
+
     async def _cut(self, rule: Rule) -> None:
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.reset()
             rule.count()
 
@@ -156,7 +163,6 @@ class _Connection:
         self._client, self._broker = client, broker
         self._pending: dict[int, Request] = {}
         self._pumps: list[asyncio.Task[None]] = []
-        self.ended = asyncio.Event()
 
     async def run(self) -> None:
         """Pass frames until a side ends."""
@@ -171,7 +177,6 @@ class _Connection:
         self._proxy.errors += [end for end in ends if isinstance(end, Exception)]
         for _, writer in (self._client, self._broker):
             writer.close()
-        self.ended.set()
 
     def reset(self) -> None:
         """Break the connection on both sides; what was still under way is lost."""
@@ -222,7 +227,8 @@ class _Connection:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close a connection so that the other end sees a reset (RST), not an orderly end."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with suppress(OSError):  # closed already
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
