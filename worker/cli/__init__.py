@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from typer.exceptions import TyperException
 
-from worker.cli import feeding, offline, operating, simulating, topics  # noqa: F401  they declare their commands
+from worker.cli import asking, feeding, offline, operating, roles, simulating, topics  # noqa: F401  they declare commands
 from worker.cli.shared import app
 from worker.errors import ShoalError
 

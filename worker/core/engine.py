@@ -182,6 +182,11 @@ class Engine:
         self._run(batch, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
         return effects
 
+    def refused(self, payload: bytes, offset: int) -> Effects:
+        """Return the dead letter of a record that the engine itself can't take; nothing else happens."""
+        letter = self._dead_letter(DeadLetter("engine_error", offset, payload))
+        return Effects(read=1, dead_letters=[letter], dead_letter_counts={letter.reason: 1})
+
     def _decoded(self, batch: Batch) -> Effects:
         effects = Effects(read=batch.read)
         for letter in batch.dead_letters:

@@ -144,9 +144,20 @@ class Effects:
     repaired_counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, more: "Effects") -> None:
-        """Append what more the same step brought about."""
+        """Append what more was brought about."""
         self.transitions += more.transitions
         self.decisions += more.decisions
         self.triggers += more.triggers
         self.conversions += more.conversions
+        self.dead_letters += more.dead_letters
+        self.read += more.read
+        self.applied += more.applied
+        self.duplicates += more.duplicates
+        self.repaired += more.repaired
         self.evaluations += more.evaluations
+        for counts, further in (
+            (self.dead_letter_counts, more.dead_letter_counts),
+            (self.repaired_counts, more.repaired_counts),
+        ):
+            for reason, count in further.items():
+                counts[reason] = counts.get(reason, 0) + count

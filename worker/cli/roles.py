@@ -1,0 +1,26 @@
+"""The long-running roles: processes that end when they are told to."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from worker.cli.shared import PrefixOption, ServersOption, app, run
+
+__all__: list[str] = []
+
+
+@app.command(short_help="Work on the events as they come.")
+def worker(
+    *,
+    clock: Annotated[
+        Literal["wall", "event"] | None,
+        typer.Option(help="What arrival is: the brokers' clock (wall), or each event's own time."),
+    ] = None,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Read the input's partitions and write what follows, exactly once, until SIGTERM; settings are SHOAL_*."""
+    from worker import settings as configuration
+    from worker.agents.worker import run as work
+
+    run(work(configuration.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, clock=clock)))

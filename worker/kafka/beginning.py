@@ -1,0 +1,130 @@
+"""Where a partition begins, and what keeps it from going on: sentences for the person who has to decide.
+
+The rule: nothing is guessed. A state that is missing although the group has read before, another number of partitions,
+another clock: each stops the partition before it has written anything.
+"""
+
+import asyncio
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+from worker.core.changelog import Changelog, Checkpoint
+from worker.core.engine import Engine
+from worker.kafka import clients
+from worker.kafka.context import Context
+from worker.kafka.control import Published
+from worker.kafka.points import version_point
+from worker.settings import Settings
+
+__all__ = ["PartitionStopped", "begin", "over_gap", "over_state", "unless_ours", "where_to_begin"]
+
+NO_OFFSET = -1
+
+
+class PartitionStopped(Exception):  # noqa: N818  a verdict: a person has to decide
+    """The partition can't go on; the message says why, and what to do."""
+
+
+def unless_ours(context: Context, partition: int, checkpoint: Checkpoint) -> None:
+    """Raise PartitionStopped if the state is another input's, or was made with other partitions or another clock."""
+    settings = context.settings
+    if (checkpoint.topic, checkpoint.partition) != (settings.events_topic, partition):
+        raise PartitionStopped(
+            f"The state of partition {partition} belongs to partition {checkpoint.partition} of {checkpoint.topic}: "
+            "set SHOAL_INPUT_TOPIC and SHOAL_TOPIC_PREFIX to the ones it was made with."
+        )
+    if checkpoint.partitions != context.partitions:
+        raise PartitionStopped(_grown(settings, checkpoint.partitions, context.partitions))
+    if checkpoint.clock != settings.clock:
+        raise PartitionStopped(
+            f"The state was made with --clock {checkpoint.clock}: start the worker with it, or under another "
+            "SHOAL_TOPIC_PREFIX."
+        )
+
+
+def _grown(settings: Settings, before: int, now: int) -> str:
+    return (
+        f"{settings.events_topic} had {before} partitions and has {now}, so users may have moved between them: make "
+        "new topics under another SHOAL_TOPIC_PREFIX, and copy the events there with shoal rekey."
+    )
+
+
+async def where_to_begin(context: Context, partition: int) -> int:
+    """Return the first offset of a partition that has no state. Raises PartitionStopped if it should have one."""
+    settings = context.settings
+    for other, (offset, note) in (await _committed(settings, context.partitions)).items():
+        if other == partition:
+            raise PartitionStopped(
+                f"The group {settings.group} has read partition {partition} up to offset {offset:,}, but "
+                f"{settings.topic('state')} holds nothing of it: restore that topic; or, to begin anew and have "
+                "everybody enter again, delete the group's offsets (kafka-consumer-groups.sh --delete-offsets)."
+            )
+        if note.startswith("partitions=") and note != f"partitions={context.partitions}":
+            raise PartitionStopped(_grown(settings, int(note.removeprefix("partitions=")), context.partitions))
+    if settings.start == "latest":
+        return await context.ends.end(settings.events_topic, partition)
+    return await context.ends.beginning(settings.events_topic, partition)
+
+
+async def _committed(settings: Settings, partitions: int) -> dict[int, tuple[int, str]]:
+    """The group's offsets and notes, by partition.
+
+    Asked here because aiokafka's own ways leave out the error that covers the whole answer (a coordinator that has just
+    moved), and then tell of no offsets at all.
+    """
+    client = AIOKafkaClient(**clients.security(settings), request_timeout_ms=settings.request_timeout_ms)
+    request = OffsetFetchRequest(settings.group, [(settings.events_topic, list(range(partitions)))])
+    try:
+        async with asyncio.timeout(settings.request_timeout_ms / 1000):
+            await client.bootstrap()
+            node = await client.coordinator_lookup(CoordinationType.GROUP, settings.group)
+            await client.ready(node, group=ConnectionGroup.COORDINATION)
+            response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
+    finally:
+        await client.close()
+    if response.error_code:
+        raise for_code(response.error_code)
+    found: dict[int, tuple[int, str]] = {}
+    for _, entries in response.topics:
+        for partition, offset, note, code in entries:
+            if code:
+                raise for_code(code)
+            if offset != NO_OFFSET:
+                found[partition] = (offset, note or "")
+    return found
+
+
+def begin(context: Context, published: Published, partition: int, offset: int) -> tuple[Engine, Changelog]:
+    """Return an empty engine under published definitions, before its first record."""
+    settings, model = context.settings, context.control.model
+    engine = Engine(
+        published.checked, published.mapping, topic=settings.events_topic, partition=partition,
+        partitions=context.partitions, grace_ms=settings.grace_ms, clock=settings.clock, model=model,
+    )  # fmt: skip
+    changelog = Changelog(engine)
+    changelog.point(version_point(published, model, offset, None))
+    return engine, changelog
+
+
+def over_gap(place: TopicPartition, next_offset: int, first: int) -> PartitionStopped:
+    """What to say when the next record isn't there."""
+    if first <= next_offset:
+        return PartitionStopped(
+            f"{place.topic} ends before offset {next_offset:,} of partition {place.partition}, where the state stands: "
+            "it was made anew, or a broker lost records; restore it, or begin under another SHOAL_TOPIC_PREFIX."
+        )
+    return PartitionStopped(
+        f"Partition {place.partition} of {place.topic} begins at offset {first:,}, and {first - next_offset:,} records "
+        "before it were deleted unread: restore them, or go on without them with SHOAL_ACCEPT_LOST_RECORDS=true."
+    )
+
+
+def over_state(settings: Settings, partition: int, error: Exception) -> PartitionStopped:
+    """What to say of a state that can't be read."""
+    return PartitionStopped(
+        f"The state of partition {partition} in {settings.topic('state')} can't be used, {error}: restore the topic "
+        "from before, or begin anew under another SHOAL_TOPIC_PREFIX; nothing was written."
+    )

@@ -1,0 +1,95 @@
+"""What the low-rate topics say, as far as it has been read: the newest definitions and model, and the commands.
+
+The rule: the newest version is the last record of its topic, and one that this release can't use is told of and passed
+over: the last good one stays. Commands keep their offsets, so that each partition takes every one once, in order.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from schemas.control import AnyCommand, Command, PublishedDefinitions
+from schemas.models import Snapshot
+from worker.language import definitions
+from worker.language.definitions import Checked, DefinitionsError
+from worker.language.mapping import SHIPPED, Mapping
+from worker.observe.logs import log
+
+__all__ = ["COMMANDS", "DEFINITIONS", "FOLLOWED", "MODELS", "Control", "Issued", "Published"]
+
+DEFINITIONS, MODELS, COMMANDS = FOLLOWED = ("definitions", "models", "commands")
+
+
+@dataclass(frozen=True)
+class Published:
+    """Definitions as they were published, checked, with their texts."""
+
+    checked: Checked
+    mapping: Mapping
+    text: str
+    mapping_text: str
+
+    @property
+    def identity(self) -> tuple[int, str]:
+        """Tells versions apart."""
+        return self.checked.definitions.version, self.checked.hash
+
+
+class Issued(NamedTuple):
+    """A command and its offset."""
+
+    offset: int
+    command: AnyCommand
+
+
+class Control:
+    """Fed record by record, by whoever follows the topics; read by the partitions' tasks."""
+
+    def __init__(self) -> None:
+        self.definitions: Published | None = None
+        self.model: Snapshot | None = None
+        self.commands: list[Issued] = []
+        self.next_offset = dict.fromkeys(FOLLOWED, 0)
+        self.caught_up = asyncio.Event()
+
+    def take(self, topic: str, offset: int, value: bytes | None) -> None:
+        """Take the record at an offset of one of the topics (named without its prefix)."""
+        try:
+            if value is not None:
+                self._take(topic, offset, value)
+        except (ValidationError, DefinitionsError, ValueError) as error:
+            log("control").error(
+                "A record of a control topic can't be used and is passed over: publish it again.",
+                topic=topic, offset=offset, error=str(error),
+            )  # fmt: skip
+        self.next_offset[topic] = offset + 1
+
+    def _take(self, topic: str, offset: int, value: bytes) -> None:
+        match topic:
+            case "definitions":
+                self.definitions = _published(PublishedDefinitions.model_validate_json(value))
+                version, named = self.definitions.identity
+                log("control").info("Definitions are published.", version=version, hash=named)
+            case "models":
+                self.model = Snapshot.model_validate_json(value)
+                log("control").info("A model is published.", version=self.model.version, hash=self.model.hash)
+            case "commands":
+                self.commands.append(Issued(offset, Command.model_validate_json(value).root))
+
+    def since(self, offset: int) -> list[Issued]:
+        """Return the commands from an offset on."""
+        place = len(self.commands)
+        while place and self.commands[place - 1].offset >= offset:
+            place -= 1
+        return self.commands[place:]
+
+
+def _published(record: PublishedDefinitions) -> Published:
+    mapping_text = record.mapping if record.mapping is not None else SHIPPED.read_text(encoding="utf-8")
+    mapping = Mapping.parse(mapping_text)
+    checked = definitions.load(record.text, mapping)
+    if checked.hash != record.hash:
+        raise ValueError(f"it was published as {record.hash}, and means {checked.hash} to this release")
+    return Published(checked, mapping, record.text, mapping_text)

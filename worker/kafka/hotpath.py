@@ -1,0 +1,130 @@
+"""The hot path of a worker: a member of the group, a task for every partition that is ours.
+
+The rule: a partition's trouble is its own task's; trouble with the group is answered by a new consumer, after every
+task has put its producer away. Nothing here ends the process but the watchdog.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from aiokafka.errors import KafkaError
+
+from worker.kafka.context import Context
+from worker.kafka.control import Control
+from worker.kafka.ends import Ends
+from worker.kafka.membership import Membership
+from worker.kafka.partition import PartitionTask
+from worker.kafka.wall import WallClock
+from worker.kafka.watchdog import Watchdog
+from worker.observe.health import Health
+from worker.observe.logs import log
+from worker.observe.metrics import Metrics
+from worker.settings import Settings
+
+__all__ = ["HotPath"]
+
+LOOK_SECONDS = 0.5
+BACKOFF_SECONDS = 1.0
+STOP_SECONDS_MAX = 3.0
+
+
+class HotPath:
+    """Runs until told to stop."""
+
+    def __init__(self, settings: Settings, partitions: int, control: Control, metrics: Metrics, health: Health,
+                 watchdog: Watchdog) -> None:  # fmt: skip
+        self.settings = settings
+        self.partitions = partitions
+        self.control = control
+        self.metrics, self.health, self.watchdog = metrics, health, watchdog
+        self.wall = WallClock()
+        self.ends = Ends(settings, self.wall)
+        self._tasks: dict[int, tuple[PartitionTask, asyncio.Task[None]]] = {}
+        self._stopping = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._committed: dict[int, float] = {}
+
+    def stop(self) -> None:
+        """Have it end after the transactions that are under way."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Be a member, over and over; returns when told to stop, everything put away."""
+        asking = asyncio.create_task(self.ends.run())
+        try:
+            while not self._stopping.is_set():
+                await self._be_member()
+        finally:
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+
+    async def _be_member(self) -> None:
+        """One consumer's life."""
+        membership = Membership(self.settings, self.metrics, self.health)
+        context = Context(
+            self.settings, self.partitions, membership, self.control, self.ends, self.wall, self.metrics, self.health
+        )
+        try:
+            await membership.start()
+            while not self._stopping.is_set():
+                self._take_what_is_ours(context)
+                await self._look(membership)
+        except (KafkaError, TimeoutError, OSError) as error:
+            log("group").warning("The group is joined anew.", error=repr(error))
+        finally:
+            self.health.joined(False)
+            await self._let_go(list(self._tasks))
+            await membership.stop()
+        if not self._stopping.is_set():
+            await asyncio.sleep(BACKOFF_SECONDS)
+
+    async def _look(self, membership: Membership) -> None:
+        """Wait for a new assignment, not long, and see that everything lives."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await membership.changed.wait()
+        membership.changed.clear()
+        membership.check()
+        for partition, (task, running) in self._tasks.items():
+            if running.done():
+                running.result()
+            self._watch(partition, task)
+        lost = [partition for partition in self._tasks if partition not in membership.owned]
+        if membership.is_settled:
+            await self._let_go(lost)
+
+    def _watch(self, partition: int, task: PartitionTask) -> None:
+        """Tell the watchdog whether a partition has something to read and doesn't get on with it."""
+        running = task.running
+        if running is None or running.lag_records == 0 or running.committed_at != self._committed.get(partition):
+            self.watchdog.progress(partition)
+        else:
+            self.watchdog.lagging(partition)
+        if running is not None:
+            self._committed[partition] = running.committed_at
+
+    def _take_what_is_ours(self, context: Context) -> None:
+        for partition in sorted(context.membership.owned - self._tasks.keys()):
+            self.ends.wanted.add(partition)
+            task = PartitionTask(context, partition)
+            self._tasks[partition] = (task, asyncio.create_task(task.run(), name=f"partition-{partition}"))
+
+    async def _let_go(self, partitions: list[int]) -> None:
+        """End tasks; a transaction under way is waited for, not long."""
+        if not partitions:
+            return
+        ending = [self._tasks.pop(partition) for partition in partitions]
+        for task, _ in ending:
+            task.stop()
+        limit = self.settings.commit_deadline_ms / 1000 + STOP_SECONDS_MAX
+        _, late = await asyncio.wait([running for _, running in ending], timeout=limit)
+        for running in late:
+            running.cancel()
+        if late:
+            await asyncio.wait(late, timeout=STOP_SECONDS_MAX)
+        for partition in partitions:
+            self.ends.forget(partition)
+            self.metrics.forget(partition)
+            self.health.forget(partition)
+            self.watchdog.progress(partition)

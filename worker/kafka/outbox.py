@@ -1,0 +1,91 @@
+"""From effects and changes of state to the records of a transaction: topic, key, value, headers.
+
+The rule: everything goes to the partition of the input that it came from, so that a user's records stay together and
+in order; and a record's headers are those of `schemas.cloudevents`, made without a detour through dicts.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from schemas import cloudevents
+from schemas.topics import BY_NAME
+from worker.core.records import Effects
+
+__all__ = ["Headers", "Outbox", "Outgoing"]
+
+Headers = list[tuple[str, bytes]]
+Outgoing = tuple[bytes | None, bytes, Headers]
+
+BY_USER = {
+    "segment-changes": "transitions",
+    "campaign-decisions": "decisions",
+    "campaign-triggers": "triggers",
+    "conversions": "conversions",
+}
+
+
+@dataclass
+class Outbox:
+    """The records of one transaction, by topic of the table, in order."""
+
+    prefix: str
+    records: dict[str, list[Outgoing]] = field(default_factory=dict)
+
+    def take(self, effects: Effects, keys: Mapping[int, bytes | None]) -> None:
+        """Add what an engine brought about; `keys` are the refused records' own, by offset."""
+        encode = msgspec.json.Encoder().encode
+        for topic, name in BY_USER.items():
+            if made := getattr(effects, name):
+                headers = _headers_of(topic, self.prefix)
+                self._of(topic).extend((record.user_id.encode(), encode(record), headers(record)) for record in made)
+        headers = _headers_of("dead-letters", self.prefix)
+        for letter in effects.dead_letters:
+            self._of("dead-letters").append((keys.get(letter.offset), encode(letter), headers(letter)))
+
+    def take_memberships(self, memberships: Iterable[dict[str, Any]]) -> None:
+        """Add users' segments as they are now."""
+        topic = BY_NAME["memberships"]
+        for record in memberships:
+            headers = cloudevents.headers(topic, record, self.prefix)
+            self._of("memberships").append((record["user_id"].encode(), msgspec.json.encode(record), headers))
+
+    def take_answer(self, answer: dict[str, Any]) -> None:
+        """Add the answer to a command."""
+        headers = cloudevents.headers(BY_NAME["answers"], answer, self.prefix)
+        self._of("answers").append((answer["command_id"].encode(), msgspec.json.encode(answer), headers))
+
+    def take_state(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Add changes of state, the checkpoint last."""
+        self._of("state").extend((key, value, []) for key, value in records)
+
+    def _of(self, topic: str) -> list[Outgoing]:
+        return self.records.setdefault(topic, [])
+
+
+def _headers_of(name: str, prefix: str) -> Callable[[Any], Headers]:
+    """A function from a record of the topic, a struct, to its headers."""
+    topic = BY_NAME[name]
+    assert topic.event_type is not None
+    constant = [
+        ("ce_specversion", cloudevents.SPEC_VERSION.encode()),
+        ("ce_source", f"/shoal/{prefix}".encode()),
+        ("content-type", cloudevents.CONTENT_TYPE.encode()),
+    ]
+    varies = "{" in topic.event_type
+    event_type, event_id, event_time = topic.event_type, topic.event_id, topic.event_time
+
+    def headers(record: Any) -> Headers:
+        kind = event_type.replace("{direction}", record.direction) if varies else event_type
+        made = [
+            *constant,
+            ("ce_type", kind.encode()),
+            ("ce_id", "/".join(str(getattr(record, name)) for name in event_id).encode()),
+        ]
+        if event_time is not None:
+            made.append(("ce_time", getattr(record, event_time).encode()))
+        return made
+
+    return headers

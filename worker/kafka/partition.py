@@ -1,0 +1,184 @@
+"""One partition of the input: fence, restore, run; on any doubt discard everything and start again.
+
+The rule: memory is never more than a copy. Nothing is undone and no outcome of a failed commit is guessed at: the next
+fencing settles what became of it, and the state tells where the partition stands. What a person has to decide (a
+damaged state, records that are gone) stops the partition with a sentence, and writes nothing.
+"""
+
+import asyncio
+import time
+
+from aiokafka import TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from worker.core.changelog import Changelog, StateRecordError
+from worker.core.engine import Engine
+from worker.kafka import steps
+from worker.kafka.beginning import PartitionStopped, begin, over_state, unless_ours, where_to_begin
+from worker.kafka.context import Context
+from worker.kafka.control import Published
+from worker.kafka.restore import restore
+from worker.kafka.running import Running
+from worker.kafka.steps import Step
+from worker.kafka.suspects import EngineFault, Suspects
+from worker.kafka.transaction import NoLongerOurs, Transactions
+from worker.observe.logs import log
+
+__all__ = ["PartitionTask"]
+
+BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.1, 10.0
+HEARTBEATS_AFTER_FENCING = 2.5
+WAIT_SECONDS = 0.2
+
+
+class PartitionTask:
+    """Runs until told to stop; owns the partition's rows and its producer, and shares neither."""
+
+    def __init__(self, context: Context, partition: int) -> None:
+        self.context = context
+        self.partition = partition
+        self.running: Running | None = None
+        self._stopping = asyncio.Event()
+        self._transactions = Transactions(context.settings, partition, context.partitions)
+        self._suspects = Suspects()
+        self._failures = 0
+
+    def stop(self) -> None:
+        """Have it end after the transaction that is under way."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Fence, restore, run, over and over; returns when told to stop."""
+        try:
+            while not self._stopping.is_set():
+                await self._once()
+        finally:
+            await self._discard()
+
+    async def _once(self) -> None:
+        """One life, and what is done about its end."""
+        try:
+            await self._live()
+        except PartitionStopped as stopped:
+            log("partition").error(str(stopped), partition=self.partition)
+            self._say("stopped", detail=str(stopped))
+            await self._discard()
+            await self._stopping.wait()
+        except Exception as error:  # noqa: BLE001  whatever it is, the answer is the same
+            await self._back_off(error)
+
+    async def _live(self) -> None:
+        await self.context.membership.settled()
+        if self._stopping.is_set():
+            return
+        self._say("fencing")
+        await self._transactions.fence()
+        self.running = await self._restored()
+        self._say("running")
+        begun = self.running.committed_at
+        while not self._stopping.is_set() and not self._transactions.worn_out:
+            await self.running.turn()
+            if self.running.committed_at > begun:
+                self._failures = 0
+        await self._discard()
+
+    async def _back_off(self, error: Exception) -> None:
+        """Discard everything and wait: longer every time in a row, and after a fencing until heartbeats could tell."""
+        cause = cause_of(error)
+        if isinstance(error, EngineFault):
+            self._suspects.blame(error)
+        pause_seconds = min(BACKOFF_SECONDS_MIN * 2.0**self._failures, BACKOFF_SECONDS_MAX)
+        self._failures = min(self._failures + 1, 10)
+        if cause == "fenced":
+            heartbeat_seconds = self.context.settings.heartbeat_interval_ms / 1000
+            pause_seconds = max(pause_seconds, HEARTBEATS_AFTER_FENCING * heartbeat_seconds)
+        log("partition").warning(
+            "The partition starts again.", partition=self.partition, cause=cause, error=repr(error),
+            pause_seconds=pause_seconds, exc_info=cause in ("engine", "unexpected"),
+        )  # fmt: skip
+        self._say("backing_off", detail=cause)
+        self.context.metrics.restarted(cause)
+        await self._discard()
+        await self._rest(pause_seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but no longer than until told to stop."""
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([stop], timeout=seconds)
+        stop.cancel()
+
+    async def _discard(self) -> None:
+        self.running = None
+        self.context.membership.pause(TopicPartition(self.context.settings.events_topic, self.partition))
+        await self._transactions.discard()
+
+    def _say(self, state: str, detail: str = "", progress: float | None = None) -> None:
+        self.context.health.partition(self.partition, state, time.monotonic(), detail=detail, progress=progress)
+
+    # Restore.
+
+    async def _restored(self) -> Running:
+        """Read the state up to the end that is taken here, after fencing, and go on from its checkpoint."""
+        settings, started = self.context.settings, time.monotonic()
+        end = await self.context.ends.end(settings.topic("state"), self.partition)
+        steps.reached(Step.END_TAKEN, self.partition)
+        self._say("restoring", progress=0.0)
+        try:
+            restorer = await restore(settings, self.partition, end, lambda done: self._say("restoring", progress=done))
+            found = restorer.finish()
+        except StateRecordError as error:
+            raise over_state(settings, self.partition, error) from error
+        checkpoint = restorer.checkpoint
+        if found is None or checkpoint is None:
+            running = await self._begun()
+        else:
+            unless_ours(self.context, self.partition, checkpoint)
+            running = self._running(*found, checkpoint.next_offset, checkpoint.commands_offset)
+        steps.reached(Step.RESTORED, self.partition)
+        seconds = time.monotonic() - started
+        self.context.metrics.restored(seconds)
+        log("partition").info(
+            "The partition runs.", partition=self.partition, offset=running.next_offset,
+            users=running.engine.rows.count, records=restorer.records, seconds=round(seconds, 3),
+        )  # fmt: skip
+        return running
+
+    async def _begun(self) -> Running:
+        """Begin a partition that has no state, once there are definitions."""
+        offset = await where_to_begin(self.context, self.partition)
+        published = await self._published()
+        engine, changelog = begin(self.context, published, self.partition, offset)
+        return self._running(engine, changelog, offset, commands_offset=0)
+
+    async def _published(self) -> Published:
+        control = self.context.control
+        if control.definitions is None:
+            said = "waits for definitions: shoal definitions publish"
+            log("partition").warning(
+                "No definitions are published: shoal definitions publish.", partition=self.partition
+            )
+            self._say("restoring", detail=said)
+        while control.definitions is None:
+            await self._rest(WAIT_SECONDS)
+            if self._stopping.is_set():
+                raise NoLongerOurs
+        return control.definitions
+
+    def _running(self, engine: Engine, changelog: Changelog, next_offset: int, commands_offset: int) -> Running:
+        return Running(
+            self.context, self._transactions, self._suspects, engine, changelog, next_offset, commands_offset
+        )
+
+
+def cause_of(error: Exception) -> str:
+    """Return the name under which a restart is counted."""
+    fenced = (ProducerFenced, InvalidProducerEpoch)
+    if isinstance(error, fenced) or isinstance(error.__cause__, fenced):
+        return "fenced"
+    if isinstance(error, EngineFault):
+        return "engine"
+    if isinstance(error, NoLongerOurs):
+        return "revoked"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "kafka" if isinstance(error, KafkaError) else "unexpected"

@@ -1,0 +1,132 @@
+"""What takes effect between two records of a partition: versions, pauses, ticks; and questions, which are answered.
+
+The rule: a version and a tick are applied only when nothing is left over from the one before (no user whom the last
+version has yet to judge, nobody overdue), and every point goes into the changelog in the transaction in which it
+takes effect.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.control import CampaignCommand, ExplainCommand, StatusCommand, TickCommand
+from schemas.models import Snapshot
+from worker.core.changelog import Changelog, Point
+from worker.core.engine import Engine
+from worker.core.records import Effects
+from worker.core.timestamps import time_ms
+from worker.kafka.commanding import answer
+from worker.kafka.control import COMMANDS, Control, Issued, Published
+from worker.observe.logs import log
+
+__all__ = ["Points", "Turn", "version_point"]
+
+QUESTION_SECONDS_MAX = 60
+
+
+@dataclass
+class Turn:
+    """What one turn of the task has come to so far."""
+
+    effects: Effects
+    answers: list[dict[str, Any]]
+    changed: bool = False  # something has to be stored even if there are no effects
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to commit, besides an offset."""
+        effects = self.effects
+        return bool(self.changed or self.answers or effects.transitions or effects.decisions or effects.conversions)
+
+
+def version_point(published: Published | None, model: Snapshot | None, offset: int, clock_ms: int | None) -> Point:
+    """Return the point of a version; what is None stays as it was."""
+    snapshot = model.model_dump_json() if model else None
+    if published is None:
+        return Point("version", offset, clock_ms, model=snapshot)
+    return Point(
+        "version", offset, clock_ms, definitions=published.text, mapping=published.mapping_text,
+        hash=published.checked.hash, model=snapshot,
+    )  # fmt: skip
+
+
+class Points:
+    """Brings a partition's engine up to what the control topics say."""
+
+    def __init__(self, control: Control, engine: Engine, changelog: Changelog, commands_offset: int,
+                 status: Callable[[], dict[str, Any]]) -> None:  # fmt: skip
+        self.control = control
+        self.engine = engine
+        self.changelog = changelog
+        self.commands_offset = commands_offset
+        # A partition that begins now was not there when older ticks let time pass.
+        self.ticks_from = commands_offset or control.next_offset[COMMANDS]
+        self.status = status
+
+    def apply(self, turn: Turn, next_offset: int, slice_users: int, *, wall_ms: int,
+              read_up_to_ms: int | None) -> None:  # fmt: skip
+        """Apply what is new; up to `read_up_to_ms` of the wall everything that was written has been read."""
+        for issued in self.control.since(self.commands_offset):
+            if not self._apply(turn, issued, next_offset, slice_users, wall_ms, read_up_to_ms):
+                return
+            self.commands_offset = issued.offset + 1
+            turn.changed = True
+        if self._clean:
+            self._take_version(turn, next_offset, wall_ms)
+
+    @property
+    def _clean(self) -> bool:
+        return not self.engine.backlog and not self.engine.overdue
+
+    def _take_version(self, turn: Turn, next_offset: int, wall_ms: int) -> None:
+        published, model = self.control.definitions, self.control.model
+        version = self.engine.version
+        if published and published.identity == (version.checked.definitions.version, version.checked.hash):
+            published = None
+        if model and version.model and model.hash == version.model.hash:
+            model = None
+        if published is None and model is None:
+            return
+        clock_ms = self.engine.clock_ms
+        checked, mapping = (published.checked, published.mapping) if published else (None, None)
+        turn.effects.add(self.engine.publish(checked, model, wall_ms=wall_ms, at_once=False, mapping=mapping))
+        self.changelog.point(version_point(published, model, next_offset, clock_ms))
+        turn.changed = True
+        log("points").info(
+            "A version takes effect.", partition=self.engine.partition, offset=next_offset,
+            definitions=self.engine.version.definition, model=model.label if model else None,
+        )  # fmt: skip
+
+    def _apply(self, turn: Turn, issued: Issued, next_offset: int, slice_users: int, wall_ms: int,
+               read_up_to_ms: int | None) -> bool:  # fmt: skip
+        """Apply a command; return False to have it wait."""
+        command, engine = issued.command, self.engine
+        match command:
+            case CampaignCommand():
+                engine.brake(command.campaign, paused=command.command == "pause")
+                self.changelog.point(Point(command.command, next_offset, engine.clock_ms, campaign=command.campaign))
+            case TickCommand():
+                if issued.offset < self.ticks_from:
+                    return True
+                if not self._clean or (read_up_to_ms or 0) < _ms(command.requested_at):
+                    return False  # what was written before the tick comes before it
+                until_ms = _ms(command.until)
+                self.changelog.point(Point("tick", next_offset, engine.clock_ms, until_ms=until_ms))
+                turn.effects.add(engine.tick(until_ms, wall_ms=wall_ms, due_rows_max=slice_users))
+            case ExplainCommand() | StatusCommand():
+                self._answer(turn, command, wall_ms)
+            case _:
+                log("points").warning("A command is of a kind that this release doesn't know.", command=command.command)
+        return True
+
+    def _answer(self, turn: Turn, command: ExplainCommand | StatusCommand, wall_ms: int) -> None:
+        if wall_ms - _ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
+            return  # nobody waits any more
+        found = self.status() if isinstance(command, StatusCommand) else self.engine.explain(command.user_id)
+        turn.answers.append(answer(command.id, self.engine.partition, self.engine.partitions, found).model_dump())
+
+
+def _ms(text: str) -> int:
+    moment = time_ms(text)
+    assert moment is not None, "the command's model has checked it"
+    return moment

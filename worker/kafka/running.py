@@ -1,0 +1,231 @@
+"""A restored partition at work, turn by turn: read, step, commit.
+
+The rule: a turn is one transaction or none. What the engine did in memory counts only when it is committed; if that
+fails the whole of it is thrown away with the engine, and only the commit moves the next offset.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError, OffsetOutOfRangeError
+
+from worker.core.changelog import Changelog
+from worker.core.effects import iso
+from worker.core.engine import Engine
+from worker.core.records import Effects
+from worker.kafka import steps
+from worker.kafka.beginning import PartitionStopped, over_gap
+from worker.kafka.context import Context
+from worker.kafka.outbox import Outbox
+from worker.kafka.points import Points, Turn
+from worker.kafka.steps import Step
+from worker.kafka.suspects import EngineFault, Records, Suspects
+from worker.kafka.transaction import Transactions
+from worker.observe.logs import log
+
+__all__ = ["Running"]
+
+WAIT_MS = 200
+WALL_BEHIND_MS = 1_000
+LOG_APPEND_TIME = 1
+
+
+class Running:
+    """The engine of one partition, between a restore and the first doubt."""
+
+    def __init__(self, context: Context, transactions: Transactions, suspects: Suspects, engine: Engine,
+                 changelog: Changelog, next_offset: int, commands_offset: int) -> None:  # fmt: skip
+        self.context = context
+        self.settings = context.settings
+        self.engine = engine
+        self.changelog = changelog
+        self.next_offset = next_offset
+        self.committed_at = time.monotonic()
+        self.place = TopicPartition(self.settings.events_topic, engine.partition)
+        self._transactions = transactions
+        self._suspects = suspects
+        self._generation: int | None = None
+        self._last_timestamp_ms = 0
+        self._members = Counter(engine.members())
+        self._points = Points(context.control, engine, changelog, commands_offset, self.status)
+        engine.grace_ms = self.settings.grace_ms
+
+    async def turn(self) -> None:
+        """Do what there is to do: once."""
+        membership = self.context.membership
+        await membership.settled()
+        if not self._is_positioned():
+            await asyncio.sleep(WAIT_MS / 1000)
+            return
+        records = await self._read()
+        if self._generation != membership.generation:
+            return  # what came may be another's by now; after the rebalance it is read again
+        steps.reached(Step.READ, self.place.partition)
+        turn, next_offset = self._step(records)
+        steps.reached(Step.STEPPED, self.place.partition)
+        if turn.has_news or next_offset != self.next_offset:
+            await self._commit(turn, records, next_offset)
+        self._show()
+
+    def _is_positioned(self) -> bool:
+        """Go to the next offset after every assignment, which made positions of its own."""
+        membership = self.context.membership
+        if self._generation != membership.generation and membership.resume(self.place, self.next_offset):
+            self._generation = membership.generation
+        return self._generation == membership.generation
+
+    async def _read(self) -> Records:
+        """Read records, not sooner after the last commit than the coordinator is ready for another transaction."""
+        await asyncio.sleep(self._committed_lately_seconds())
+        wait_ms = 0 if self.engine.backlog or self.engine.overdue else WAIT_MS
+        most = self._suspects.records_max(self.settings.batch_records_max)
+        consumer = self.context.membership.consumer
+        try:
+            found: dict[TopicPartition, Records] = await consumer.getmany(
+                self.place, timeout_ms=wait_ms, max_records=most
+            )
+        except OffsetOutOfRangeError:
+            await self._after_a_gap()
+            return ()
+        records = found.get(self.place, ())
+        if records:
+            assert records[0].offset >= self.next_offset, "the consumer went back"
+            if self.engine.clock == "wall" and records[0].timestamp_type != LOG_APPEND_TIME:
+                raise PartitionStopped(
+                    f"Records of {self.place.topic} carry their producers' time: set "
+                    "message.timestamp.type=LogAppendTime, or start the worker with --clock event."
+                )
+        return records
+
+    def _committed_lately_seconds(self) -> float:
+        return max(0.0, self.committed_at + self.settings.commit_interval_ms / 1000 - time.monotonic())
+
+    async def _after_a_gap(self) -> None:
+        """Go on after records that are gone, if somebody said that they may be; else raise PartitionStopped."""
+        first = await self.context.ends.beginning(self.place.topic, self.place.partition)
+        if not self.settings.accept_lost_records or first <= self.next_offset:
+            raise over_gap(self.place, self.next_offset, first)
+        log("partition").error(
+            "Records were deleted unread, and are left out as SHOAL_ACCEPT_LOST_RECORDS says.",
+            partition=self.place.partition, records=first - self.next_offset, offset=first,
+        )  # fmt: skip
+        self.next_offset = first
+        self._generation = None
+
+    # Step.
+
+    def _step(self, records: Records) -> tuple[Turn, int]:
+        """What the engine makes of points, records and passing time, and the offset after them."""
+        turn = Turn(Effects(), [])
+        wall_ms = self.context.wall.now_ms()
+        try:
+            self._points.apply(
+                turn,
+                self.next_offset,
+                self.settings.slice_users_max,
+                wall_ms=wall_ms,
+                read_up_to_ms=self._read_up_to_ms(),
+            )
+            if records:
+                turn.effects.add(self._suspects.step(self.engine, records, wall_ms, self.settings.slice_users_max))
+            else:
+                self._follow_the_wall(turn, wall_ms)
+            self._work_off(turn, wall_ms)
+        except Exception as error:
+            raise EngineFault(records, error) from error
+        return turn, records[-1].offset + 1 if records else self.next_offset
+
+    def _read_up_to_ms(self) -> int | None:
+        """Up to when, by the wall, everything that was written has been read; None: something is unread."""
+        reading = self.context.ends.reading(self.place.partition)
+        position = self.context.membership.position(self.place)
+        return reading.asked_ms if reading and position is not None and position >= reading.end else None
+
+    def _follow_the_wall(self, turn: Turn, wall_ms: int) -> None:
+        """Let time pass without a record, but only while nothing is unread."""
+        read_up_to_ms = self._read_up_to_ms()
+        if self.engine.clock == "wall" and read_up_to_ms is not None and self.engine.rows.count:
+            clock_ms = read_up_to_ms - WALL_BEHIND_MS
+            slice_users = self.settings.slice_users_max
+            turn.effects.add(self.engine.advance(clock_ms, wall_ms=wall_ms, due_rows_max=slice_users))
+
+    def _work_off(self, turn: Turn, wall_ms: int) -> None:
+        """A slice of what a storm or a version has left over."""
+        if self.engine.overdue:
+            turn.effects.add(self.engine.catch_up(self.settings.slice_users_max, wall_ms=wall_ms))
+            turn.changed = True
+        if self.engine.backlog:
+            turn.effects.add(self.engine.work(self.settings.slice_users_max, wall_ms=wall_ms))
+            turn.changed = True
+
+    # Commit.
+
+    async def _commit(self, turn: Turn, records: Records, next_offset: int) -> None:
+        membership, partition = self.context.membership, self.place.partition
+        outbox = self._outbox(turn, records, next_offset)
+        started = time.monotonic()
+        async with membership.lock(partition):
+            try:
+                await self._transactions.commit(outbox, next_offset, lambda: partition in membership.owned)
+            except MessageSizeTooLargeError as error:
+                raise EngineFault(records, error) from error
+        self.committed_at = time.monotonic()
+        self.next_offset = next_offset
+        self._suspects.passed(next_offset)
+        self._count(turn.effects, records, self.committed_at - started)
+
+    def _outbox(self, turn: Turn, records: Records, next_offset: int) -> Outbox:
+        outbox = Outbox(self.settings.topic_prefix)
+        letters = turn.effects.dead_letters
+        outbox.take(turn.effects, {record.offset: record.key for record in records} if letters else {})
+        moved = {transition.user_id for transition in turn.effects.transitions}
+        outbox.take_memberships(self.engine.memberships(sorted(map(self.engine.users.slots.__getitem__, moved))))
+        for answer in turn.answers:
+            outbox.take_answer(answer)
+        outbox.take_state(self.changelog.records(next_offset, self._points.commands_offset))
+        return outbox
+
+    # What is seen of it.
+
+    def _count(self, effects: Effects, records: Records, seconds: float) -> None:
+        if records:
+            self._last_timestamp_ms = records[-1].timestamp
+        for transition in effects.transitions:
+            self._members[transition.segment] += 1 if transition.direction == "entered" else -1
+        arrivals_ms: Sequence[int] = [record.timestamp for record in records]
+        live = self.engine.clock == "wall"
+        self.context.metrics.committed(
+            effects, arrivals_ms, seconds=seconds, wall_ms=self.context.wall.now_ms(),
+            grace_ms=self.engine.grace_ms if live else None,
+        )  # fmt: skip
+
+    def _show(self) -> None:
+        lag, rows = self.lag_records, self.engine.rows
+        behind_ms = self.context.wall.now_ms() - self._last_timestamp_ms
+        self.context.metrics.gauges(
+            self.place.partition, lag_records=lag, lag_seconds=max(0.0, behind_ms / 1000) if lag else 0.0,
+            users=rows.count, state_bytes=rows.count * rows.layout.words * 8, backfill_users=self.engine.backlog,
+            members=self._members,
+        )  # fmt: skip
+
+    @property
+    def lag_records(self) -> int:
+        """How many offsets lie between the next record and the input's end."""
+        reading = self.context.ends.reading(self.place.partition)
+        position = self.context.membership.position(self.place)
+        return max(0, reading.end - position) if reading and position is not None else 0
+
+    def status(self) -> dict[str, Any]:
+        """What the partition answers to `shoal status`."""
+        engine = self.engine
+        return {
+            "state": "running", "next_offset": self.next_offset, "lag_records": self.lag_records,
+            "clock": None if engine.clock_ms is None else iso(engine.clock_ms), "users": engine.rows.count,
+            "members": dict(self._members), "definitions": engine.version.definition,
+            "model": engine.version.model.label if engine.version.model else None, "backlog_users": engine.backlog,
+            "paused": sorted(engine.braked), "instance": self.settings.instance_id,
+        }  # fmt: skip

@@ -1,0 +1,121 @@
+"""One partition's transactional producer: fence with it, commit with it, throw it away on any doubt.
+
+The order of a commit, numbered as in `steps.py`:
+
+    B3  begin
+    B4  send: every topic's records as prepared batches, to the partition's number
+    B5  wait for every send; one that failed ends it (aiokafka would commit all the same)
+    B6  the group's copy of the offset, with the partition count beside it
+    B7  still ours? A revoked partition commits nothing
+    B8  commit
+
+All of it under one deadline. A commit that failed or timed out is neither retried nor aborted: who fences next finds
+out what became of it. After an authorisation error `abort_transaction()` sends nothing, and the next commit of the same
+producer would publish the aborted records; so it is never called, and no producer lives on after an error.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
+from aiokafka.errors import KafkaError
+
+from worker.kafka import clients, steps
+from worker.kafka.outbox import Outbox, Outgoing
+from worker.kafka.steps import Step
+from worker.settings import Settings
+
+__all__ = ["NoLongerOurs", "Transactions"]
+
+FENCE_SECONDS_MAX = 60.0
+# aiokafka's sequence numbers wrap to a negative one, which brokers refuse: long before, a new producer begins at 0.
+RECORDS_PER_PRODUCER_MAX = 1 << 30
+
+
+class NoLongerOurs(Exception):  # noqa: N818  a verdict, no error
+    """The partition was revoked while a transaction was under way."""
+
+
+class Transactions:
+    """Commits of one partition; made anew with every fencing."""
+
+    def __init__(self, settings: Settings, partition: int, partitions: int) -> None:
+        self.settings = settings
+        self.partition = partition
+        self._input = TopicPartition(settings.events_topic, partition)
+        self._note = f"partitions={partitions}"
+        self._producer: AIOKafkaProducer | None = None
+        self._records = 0
+
+    async def fence(self) -> None:
+        """Start a producer of this partition's id: any other, and its open transaction, is done for (F1)."""
+        await self.discard()
+        self._producer = clients.producer(self.settings, self.settings.transactional_id(self.partition))
+        self._records = 0
+        async with asyncio.timeout(FENCE_SECONDS_MAX):
+            await self._producer.start()
+        steps.reached(Step.FENCED, self.partition)
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether the producer has sent so much that the next one should take over."""
+        return self._records > RECORDS_PER_PRODUCER_MAX
+
+    async def commit(self, outbox: Outbox, next_offset: int, ours: Callable[[], bool]) -> None:
+        """Commit everything in the outbox and the offset, or raise: then nobody knows, and the task begins anew.
+
+        Raises NoLongerOurs, KafkaError, TimeoutError.
+        """
+        assert self._producer is not None, "fence first"
+        producer, partition = self._producer, self.partition
+        async with asyncio.timeout(self.settings.commit_deadline_ms / 1000):
+            await producer.begin_transaction()
+            steps.reached(Step.BEGUN, partition)
+            sends = [await self._send(producer, topic, batch) for topic, batch in self._batches(producer, outbox)]
+            steps.reached(Step.SENT, partition)
+            await _all_of(sends)
+            steps.reached(Step.ACKNOWLEDGED, partition)
+            offsets = {self._input: OffsetAndMetadata(next_offset, self._note)}
+            await producer.send_offsets_to_transaction(offsets, self.settings.group)
+            steps.reached(Step.OFFSETS, partition)
+            if not ours():
+                raise NoLongerOurs
+            steps.reached(Step.OURS, partition)
+            await producer.commit_transaction()
+        steps.reached(Step.COMMITTED, partition)
+
+    async def _send(self, producer: AIOKafkaProducer, topic: str, batch: object) -> asyncio.Future[object]:
+        partition = 0 if topic == self.settings.topic("answers") else self.partition
+        sent: asyncio.Future[object] = await producer.send_batch(batch, topic, partition=partition)
+        return sent
+
+    def _batches(self, producer: AIOKafkaProducer, outbox: Outbox) -> Iterator[tuple[str, object]]:
+        for name, records in outbox.records.items():
+            self._records += len(records)
+            for batch in _prepared(producer, records):
+                yield self.settings.topic(name), batch
+
+    async def discard(self) -> None:
+        """Put the producer away; what it had open is aborted by the next fencing, or by the broker's timeout."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await clients.discard(producer)
+
+
+def _prepared(producer: AIOKafkaProducer, records: list[Outgoing]) -> Iterator[object]:
+    """The records in as few batches as their size allows."""
+    batch = producer.create_batch()
+    for key, value, headers in records:
+        if batch.append(key=key, value=value, headers=headers, timestamp=None) is None:
+            yield batch
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, headers=headers, timestamp=None)
+    yield batch
+
+
+async def _all_of(sends: list[asyncio.Future[object]]) -> None:
+    """Wait for every send; raise the first error after all of them are read, so that none is left unseen."""
+    results = await asyncio.gather(*sends, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result if isinstance(result, KafkaError) else KafkaError(repr(result))
