@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from worker.cli.shared import (
+    DEMO_OUTPUT,
     JsonOption,
     MappingOption,
     app,
@@ -24,8 +25,6 @@ from worker.cli.shared import (
 )
 
 __all__: list[str] = []
-
-DEMO_OUTPUT = Path("demo-output")
 
 
 @app.command(short_help="Show it all at work, on a simulated shop.")
@@ -69,15 +68,25 @@ def replay(
     batch: Annotated[
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Records per step; no result depends on it.")
     ] = 10_000,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F", help="Points of a partition (shoal points): versions, pauses and ticks are taken from there."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the engine over files: segment changes, decisions and triggers out, and a summary."""
     from worker.files import configuration
+    from worker.files.points import Points
     from worker.files.replay import Request
     from worker.files.replay import replay as run
 
+    if points is not None and definitions is not None:
+        raise WrongUsage("--points has the definitions in it: leave --definitions out.")
     under = configuration.load(definitions, mapping)
-    request = Request(files, out, None if until is None else instant_ms(until, "--until"), batch)
+    until_ms = None if until is None else instant_ms(until, "--until")
+    request = Request(files, out, until_ms, batch, Points.load(points) if points else None)
     with progress("replaying", "events") as tell:
         summary = run(under, request, tell)
     if as_json:
@@ -86,24 +95,6 @@ def replay(
     console().print(summary.as_table())
     written = f"Written into {out}. Why a user is where she is: shoal explain USER --state {out}"
     say(written)
-
-
-@app.command(short_help="Say why a user is where she is.")
-def explain(
-    user: Annotated[str, typer.Argument(metavar="USER", help="A user id, as in memberships.jsonl.")],
-    state: Annotated[
-        Path, typer.Option(metavar="DIR", help="The --out folder of a finished replay or demo.")
-    ] = DEMO_OUTPUT,
-    as_json: JsonOption = False,
-) -> None:
-    """Say why a user is where she is: every segment's clauses with values, the next instant, recent transitions."""
-    from worker.files import explanation
-
-    explained = explanation.explain(user, state)
-    if as_json:
-        print_json(explained)
-        return
-    console().print(explanation.as_text(explained))
 
 
 @definitions_app.command("check", short_help="Find all mistakes in a definitions file.")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from worker.settings import Settings
 
 __all__ = [
-    "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "campaigns_app", "console",
-    "definitions_app", "instant_ms", "print_json", "progress", "run", "say", "settings_of",
+    "DEMO_OUTPUT", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "campaigns_app",
+    "console", "definitions_app", "instant_ms", "print_json", "progress", "run", "say", "settings_of",
 ]  # fmt: skip
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(definitions_app, name="definitions")
 app.add_typer(campaigns_app, name="campaigns")
 app.add_typer(bench_app, name="bench")
 
+DEMO_OUTPUT = Path("demo-output")
 Progress = Callable[[int, int | None, int], None]  # how much is done, of how much (None: nobody knows), records so far
 Result = TypeVar("Result")
 MappingOption = Annotated[

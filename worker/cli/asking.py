@@ -1,0 +1,161 @@
+"""The commands that ask: why a user is where she is, and how the deployment is doing."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.shared import (
+    DEMO_OUTPUT,
+    JsonOption,
+    PrefixOption,
+    ServersOption,
+    app,
+    console,
+    print_json,
+    progress,
+    run,
+    say,
+    settings_of,
+)
+from worker.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__: list[str] = []
+
+WaitOption = Annotated[
+    float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="How long the partitions have time to answer.")
+]
+
+
+@app.command(short_help="Say why a user is where she is.")
+def explain(
+    user: Annotated[str, typer.Argument(metavar="USER", help="A user id, as in memberships.")],
+    *,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The --out folder of a finished replay or demo.", show_default="demo-output"),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the running workers; the default where SHOAL_BOOTSTRAP_SERVERS is set.")
+    ] = False,
+    wait: WaitOption = 10,
+    as_json: JsonOption = False,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Say why a user is where she is: every segment's clauses with values, the next instant, recent transitions."""
+    from worker.files import explanation
+
+    if live and state is not None:
+        raise WrongUsage("--live asks the workers, and --state reads a folder: leave one of them out.")
+    if live or (state is None and (bootstrap_servers or os.environ.get("SHOAL_BOOTSTRAP_SERVERS"))):
+        explained = _ask_workers(user, wait, bootstrap_servers, topic_prefix)
+    else:
+        explained = explanation.explain(user, state or DEMO_OUTPUT)
+    if as_json:
+        print_json(explained)
+    else:
+        console().print(explanation.as_text(explained))
+
+
+def _ask_workers(user: str, wait: float, bootstrap_servers: str | None, topic_prefix: str | None) -> dict[str, Any]:
+    from worker.kafka.explaining import explain as ask
+
+    with progress("waiting for the workers", "answers") as tell:
+        return run(ask(settings_of(bootstrap_servers, topic_prefix), user, wait, tell))
+
+
+@app.command(short_help="Show the deployment at a glance.")
+def status(
+    *,
+    wait: WaitOption = 10,
+    as_json: JsonOption = False,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Show brokers, topics, the newest definitions, the workers, and how each partition is doing."""
+    from worker.kafka.overview import overview
+
+    with progress("waiting for the workers", "answers") as tell:
+        seen = run(overview(settings_of(bootstrap_servers, topic_prefix), wait, tell))
+    if as_json:
+        print_json(seen)
+        return
+    brokers = ", ".join(f"{broker['id']} at {broker['host']}:{broker['port']}" for broker in seen["brokers"])
+    say(f"brokers      {brokers}")
+    for finding in seen["topics"]:
+        say(f"topics       {finding['severity']}: {', '.join(finding['topics'])}: {finding['said']}")
+    say(f"definitions  {_newest(seen['definitions'])}")
+    group = seen["group"]
+    members = ", ".join(f"{member['client']} ({member['host']})" for member in group["members"]) or "nobody"
+    say(f"workers      group {group['name']}, {group['state'].lower()}: {members}")
+    if seen["partitions"]:
+        console().print(_progress_table(seen["partitions"]), _state_table(seen["partitions"]))
+
+
+def _newest(definitions: dict[str, Any] | None) -> str:
+    if definitions is None:
+        return "none are published: shoal definitions publish F"
+    return f"{definitions['version']}/{definitions['hash'][:12]}, published at {definitions['published_at']}"
+
+
+def _progress_table(partitions: list[dict[str, Any]]) -> "Table":
+    """How far each partition is, and with whom."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("partition", justify="right")
+    table.add_column("worker", overflow="fold", max_width=18)
+    table.add_column("state")
+    for name in ("unread", "behind"):
+        table.add_column(name, justify="right")
+    table.add_column("clock", no_wrap=True)
+    for partition in partitions:
+        number = str(partition["partition"])
+        if not partition["answered"]:
+            table.add_row(number, "", "no answer")
+            continue
+        clock = (partition["clock"] or "")[:19].replace("T", " ")
+        unread, behind = f"{partition['lag_records']:,}", _span(partition["lag_seconds"])
+        table.add_row(number, escape(partition["instance"]), partition["state"], unread, behind, clock)
+    return table
+
+
+def _state_table(partitions: list[dict[str, Any]]) -> "Table":
+    """What each partition that answered holds, and under which versions."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("partition", "users", "to evaluate"):
+        table.add_column(name, justify="right")
+    table.add_column("definitions", no_wrap=True)
+    table.add_column("model")
+    table.add_column("paused", overflow="fold")
+    for partition in partitions:
+        if partition["answered"]:
+            versions = [_short(partition["definitions"]), _short(partition["model"])]
+            users, backlog = f"{partition['users']:,}", f"{partition['backlog_users']:,}"
+            paused = escape(", ".join(partition["paused"]))
+            table.add_row(str(partition["partition"]), users, backlog, *versions, paused)
+    return table
+
+
+def _short(label: str | None) -> str:
+    version, _, digest = (label or "").partition("/")
+    return f"{version}/{digest[:8]}" if digest else ""
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    if seconds < 600:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 3600:,.1f} h" if seconds >= 6000 else f"{seconds / 60:.1f} min"
