@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from schemas.topics import BY_NAME, PREFIX_DEFAULT
 
-__all__ = ["GRANTS", "ROLES", "Deployment", "Grant", "Role", "kafka_acls", "operations_of", "topics_of"]
+__all__ = ["GRANTS", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of"]
 
 Role = Literal["worker", "operator", "producer", "consumer", "admin"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]

@@ -235,6 +235,6 @@ def test_who_may_not_make_topics_is_told_what_to_do(guarded: Broker) -> None:
 def test_a_worker_that_may_not_see_its_topics_is_stopped(guarded: Broker) -> None:
     """As is one that may not read the settings that decide; with the ACLs to give."""
     found = within_a_minute(topics.check(settings_of(guarded, "consumer")))
-    fatal = [str(finding) for finding in found if finding.severity == "fatal"]
+    fatal = [finding.said for finding in found if finding.severity == "fatal"]
     assert any("shoal.state" in said and "may not be seen by this client" in said for said in fatal)
     assert all("shoal topics acls" in said for said in fatal)

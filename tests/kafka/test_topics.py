@@ -39,16 +39,16 @@ def within_a_minute(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 def findings(settings: Settings) -> list[tuple[str, str]]:
     """Severity and sentence of each finding."""
-    return [(found.severity, str(found)) for found in within_a_minute(topics.check(settings))]
+    return [(found.severity, found.said) for found in within_a_minute(topics.check(settings))]
 
 
-def findings_soon(settings: Settings) -> list[tuple[str, str]]:
-    """The findings, as soon as there are any: brokers learn of a change a moment after it is confirmed."""
+def findings_soon(settings: Settings, count: int = 1) -> list[tuple[str, str]]:
+    """The findings, as soon as there are so many: brokers learn of a change a moment after it is confirmed."""
 
     async def look() -> list[tuple[str, str]]:
         while True:
-            if found := await topics.check(settings):
-                return [(each.severity, str(each)) for each in found]
+            if len(found := await topics.check(settings)) >= count:
+                return [(each.severity, each.said) for each in found]
             await asyncio.sleep(0.05)
 
     return within_a_minute(look())
@@ -198,7 +198,7 @@ def test_a_missing_topic_is_named_with_the_command_that_makes_it(settings: Setti
             await client.delete_topics([settings.topic("state"), settings.topic("campaign-results")])
 
     within_a_minute(delete())
-    assert findings_soon(settings) == [
+    assert findings_soon(settings, count=2) == [
         ("fatal", f"{settings.topic('state')}: is missing: run shoal topics create."),
         ("advice", f"{settings.topic('campaign-results')}: is missing: run shoal topics create."),
     ]

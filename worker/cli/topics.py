@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.shared import PrefixOption, ServersOption, app, run, say
+from worker.cli.shared import PrefixOption, ServersOption, app, run, say, settings_of
 
 if TYPE_CHECKING:
     from worker.kafka.findings import Finding
@@ -34,10 +34,9 @@ def topics_create(
     topic_prefix: PrefixOption = None,
 ) -> None:
     """Make the topics that are missing, as docs/topics.md has them; what is there is not changed, only judged."""
-    from worker import settings as configuration
     from worker.kafka import topics
 
-    settings = configuration.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    settings = settings_of(bootstrap_servers, topic_prefix)
     for creation in run(topics.create(settings, partitions, replication_factor)):
         number = "1 partition" if creation.partitions == 1 else f"{creation.partitions} partitions"
         say(f"{'made     ' if creation.made else 'was there'}  {creation.name}, {number}")
@@ -50,10 +49,9 @@ def topics_create(
 @topics_app.command("check", short_help="Say what is wrong with the topics.")
 def topics_check(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None) -> None:
     """Compare the topics with docs/topics.md: what would stop a worker (fatal), what is unwise (advice)."""
-    from worker import settings as configuration
     from worker.kafka import topics
 
-    settings = configuration.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    settings = settings_of(bootstrap_servers, topic_prefix)
     findings = run(topics.check(settings))
     _tell(findings)
     if findings:
@@ -73,10 +71,9 @@ def topics_acls(
 ) -> None:
     """Print the kafka-acls.sh commands that allow each of those named what it needs and nothing else."""
     from schemas.access import Deployment, Role, kafka_acls
-    from worker import settings as configuration
     from worker.errors import WrongUsage
 
-    settings = configuration.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    settings = settings_of(bootstrap_servers, topic_prefix)
     deployment = Deployment(settings.topic_prefix, settings.group, settings.input_topic)
     principals: dict[Role, str | None] = {
         "worker": worker_principal,
@@ -95,4 +92,4 @@ def topics_acls(
 
 def _tell(findings: "Iterable[Finding]") -> None:
     for finding in findings:
-        say(f"{finding.severity:<6}  {finding}")
+        say(f"{finding.severity:<6}  {finding.said}")

@@ -14,7 +14,7 @@ from schemas.topics import BY_NAME, FOREVER_MS, TOPICS, Topic
 from worker.kafka.clients import BATCH_BYTES_MAX
 from worker.settings import Settings
 
-__all__ = ["REPLICAS_SAFE", "Finding", "Seen", "Severity", "full_name", "judge"]
+__all__ = ["REPLICAS_SAFE", "Finding", "Seen", "full_name", "judge"]
 
 Severity = Literal["fatal", "advice"]
 
@@ -30,7 +30,7 @@ class Trouble(NamedTuple):
     """Something that is wrong with a topic, whichever it is."""
 
     severity: Severity
-    said: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,12 @@ class Finding:
 
     severity: Severity
     topics: tuple[str, ...]
-    said: str
+    trouble: str
 
-    def __str__(self) -> str:
-        return f"{', '.join(self.topics)}: {self.said}"
+    @property
+    def said(self) -> str:
+        """The sentence, with the topics that it is about."""
+        return f"{', '.join(self.topics)}: {self.trouble}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str]) -> l
         for trouble in _troubles(topic, seen[name], under):
             if trouble is not None:
                 sentences[trouble].append(name)
-    found = [Finding(trouble.severity, tuple(names), trouble.said) for trouble, names in sentences.items()]
+    found = [Finding(trouble.severity, tuple(names), trouble.text) for trouble, names in sentences.items()]
     return sorted(found, key=lambda finding: finding.severity != "fatal")
 
 
@@ -172,12 +174,12 @@ def _batches(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Tro
     )
 
 
-def _fatal(said: str) -> Trouble:
-    return Trouble("fatal", said)
+def _fatal(text: str) -> Trouble:
+    return Trouble("fatal", text)
 
 
-def _advice(said: str) -> Trouble:
-    return Trouble("advice", said)
+def _advice(text: str) -> Trouble:
+    return Trouble("advice", text)
 
 
 SETTINGS_CHECKS: tuple[Callable[[Topic, Mapping[str, str], Circumstances], Trouble | None], ...] = (
