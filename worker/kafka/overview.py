@@ -32,7 +32,8 @@ async def overview(settings: Settings, seconds_max: float, progress: Progress | 
     return {
         "brokers": brokers,
         "topics": [
-            {"severity": finding.severity, "topics": list(finding.topics), "said": finding.trouble} for finding in findings
+            {"severity": finding.severity, "topics": list(finding.topics), "said": finding.trouble}
+            for finding in findings
         ],
         "definitions": await _definitions(settings, missing),
         "group": group,
