@@ -75,21 +75,27 @@ def _copy(home: Path) -> None:
 
 
 def _need_tools() -> None:
-    if _have_tools():
+    missing = _missing()
+    if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise WrongUsage(f"The tests run against a real Kafka, which needs {NEEDED}.")
-    quietly = {"env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
-    _run("apt-get", "-qq", "update", **quietly)
-    _run("apt-get", "-qq", "install", "--no-install-recommends", "-y", "default-jre-headless", "maven", "openssl",
-         **quietly)  # fmt: skip
-    if not _have_tools():
+    quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    _run("apt-get", "-qq", "update", env=quietly)
+    _run("apt-get", "-qq", "install", "--no-install-recommends", "-y", *missing, env=quietly)
+    if _missing():
         raise WrongUsage(f"The packages of this Debian are too old for Kafka, which needs {NEEDED}.")
 
 
-def _have_tools() -> bool:
+def _missing() -> list[str]:
+    """Return Debian's packages of the tools that aren't here."""
+    there = {"default-jre-headless": _has_java(), "maven": shutil.which("mvn"), "openssl": shutil.which("openssl")}
+    return [package for package, found in there.items() if not found]
+
+
+def _has_java() -> bool:
     java = shutil.which("java")
-    if not java or not all(map(shutil.which, ("mvn", "openssl"))):
+    if java is None:
         return False
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', told)
