@@ -11,7 +11,16 @@ from typing import NoReturn
 
 from typer.exceptions import TyperException
 
-from worker.cli import asking, feeding, offline, operating, roles, simulating, topics  # noqa: F401  they declare commands
+from worker.cli import (  # noqa: F401  they declare their commands
+    asking,
+    feeding,
+    inspecting,
+    offline,
+    operating,
+    roles,
+    simulating,
+    topics,
+)
 from worker.cli.shared import app
 from worker.errors import ShoalError
 
