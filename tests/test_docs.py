@@ -241,7 +241,7 @@ def test_the_top_level_is_what_was_agreed() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
     top = {name.split("/")[0] for name in tracked.splitlines()}
     agreed = {
-        ".ci", ".editorconfig", ".gitignore", "LICENSE", "Makefile", "README.md", "deploy", "docs", "pyproject.toml",
-        "requirements.lock", "schemas", "tests", "worker",
+        ".ci", ".dockerignore", ".editorconfig", ".gitignore", "LICENSE", "Makefile", "README.md", "deploy",
+        "docker-compose.yml", "docs", "pyproject.toml", "requirements.lock", "schemas", "tests", "worker",
     }  # fmt: skip
     assert {"README.md", "worker"} <= top <= agreed

@@ -1,12 +1,13 @@
-"""What the tests of security share: `shoal` in a process that is told by `SHOAL_*` how to log in."""
+"""What the tests of security and of whole deployments share: `shoal` in a process that is told all by `SHOAL_*`."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["environment", "shoal"]
+__all__ = ["environment", "running", "shoal"]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -21,3 +22,16 @@ def shoal(given: Mapping[str, str], *arguments: str | Path, status: int | None =
     done = subprocess.run(command, capture_output=True, text=True, env=environment(given), timeout=120, check=False)
     assert status is None or done.returncode == status, done.stdout + done.stderr
     return done
+
+
+@contextmanager
+def running(given: Mapping[str, str], *arguments: str, said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that goes on until it is told to end, or the `with` ends; what it says goes to a file."""
+    command = [sys.executable, "-m", "worker", *arguments]
+    with said.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment(given))
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
