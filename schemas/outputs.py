@@ -12,15 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from schemas.definitions import Kind
 
 __all__ = [
-    "BLOCKED_BY", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Conversion", "DeadLetter", "Direction",
-    "Membership", "NotNegative", "Number", "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample",
-    "UserId", "VersionLabel",
+    "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Conversion",
+    "DeadLetter", "Direction", "Membership", "NotNegative", "Number", "Record", "RecordId", "SegmentChange",
+    "Timestamp", "TrainingSample", "UserId", "VersionLabel",
 ]  # fmt: skip
 
 TIMESTAMP_PATTERN = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$"
 )
 ANONYMOUS_PREFIX = "anon:"
+PAYLOAD_KEPT = 8_192  # bytes of a refused record in its dead letter, at most
 
 Timestamp = Annotated[
     str,

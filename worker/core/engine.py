@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from schemas.models import Snapshot
+from schemas.outputs import PAYLOAD_KEPT
 from worker.core import funnel, saving
 from worker.core.batch import REPAIRS, SLOT, Batch, DeadLetter
 from worker.core.decode import Decoder
@@ -38,7 +39,6 @@ __all__ = ["Engine"]
 
 Clock = Literal["event", "wall"]
 EVERYTHING = 1 << 62
-PAYLOAD_KEPT = 8192
 GRACE_MS_MAX = 86_400_000
 
 
