@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from worker.agents.following import following_app
+from worker.core.warming import warm_up
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka import topics, wire
 from worker.kafka.control import FOLLOWED, Control
@@ -149,6 +150,7 @@ async def _beat(health: Health, watchdog: Watchdog) -> None:
 
 
 async def _work(settings: Settings, metrics: Metrics, health: Health, watchdog: Watchdog, stop: asyncio.Event) -> None:
+    await asyncio.to_thread(warm_up)
     partitions = await _partitions(settings, stop)
     if partitions is None:
         return

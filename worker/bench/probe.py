@@ -70,7 +70,7 @@ def _compile(segments: int) -> None:
     meter.feed(stream.skewed(50, 20))
     reevaluate(meter.engine, workload.changed(min(segments, 24), added="wishlists_30d >= 2"))
     meter.engine.advance(stream.now_ms + 60_000, wall_ms=0)
-    gc.freeze()  # as `worker.files.replay.warm_up` does
+    gc.freeze()  # as `worker.core.warming.warm_up` does
 
 
 def _memory(engine: Engine, grown: int) -> Data:

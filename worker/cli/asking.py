@@ -159,3 +159,19 @@ def _span(seconds: float | None) -> str:
     if seconds < 600:
         return f"{seconds:.1f} s"
     return f"{seconds / 3600:,.1f} h" if seconds >= 6000 else f"{seconds / 60:.1f} min"
+
+
+@app.command(short_help="Print what took effect before which record.")
+def points(
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="A partition of the input.")],
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Print a partition's points as JSON lines: with them, `shoal replay` of its records writes what its worker did."""
+    from worker.files.points import Place, as_lines
+    from worker.kafka.pointing import points_of
+
+    checkpoint, found = run(points_of(settings_of(bootstrap_servers, topic_prefix), partition))
+    place = Place(checkpoint.topic, checkpoint.partition, checkpoint.partitions, checkpoint.grace_ms, checkpoint.clock)
+    for line in as_lines(place, found):
+        print(line)

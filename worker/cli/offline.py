@@ -23,6 +23,7 @@ from worker.cli.shared import (
     progress,
     say,
 )
+from worker.errors import WrongUsage
 
 __all__: list[str] = []
 

@@ -35,6 +35,7 @@ from worker.core.funnel import migrate
 from worker.core.interning import Strings, Users
 from worker.core.layout import FOREVER, NEVER, VERSION, Layout
 from worker.core.program import Version
+from worker.core.records import Effects
 from worker.core.retired import Retired, retired_by
 from worker.core.room import Room
 from worker.core.saving import Past
@@ -44,7 +45,7 @@ from worker.language import definitions
 from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mapping import Mapping
 
-__all__ = ["Restorer", "versions_of"]
+__all__ = ["Restorer", "VersionInForce", "take_effect", "versions_of"]
 
 Integers = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -201,7 +202,11 @@ class Restorer:
             return Room(users, width_of(version.layout.words))
         if read.words != version.layout.words:
             raise StateRecordError(f"rows of {read.words} words are under a layout of {version.layout.words}")
-        return read.room
+        if len(read.room.rows) >= users:
+            return read.room
+        room = Room(users, width_of(read.words))
+        read.room.move_to(room, len(read.room.rows))
+        return room
 
     def _carry_over(self, rows: Rows, name: bytes, slots: Integers) -> None:
         if name not in self._layouts or self._layouts[name].words != self._rows[name].words:
@@ -214,7 +219,7 @@ class Restorer:
 
 
 @dataclass(frozen=True)
-class _VersionInForce:
+class VersionInForce:
     """What was in force after a point."""
 
     checked: Checked
@@ -225,16 +230,16 @@ class _VersionInForce:
     retired: Retired
 
 
-def versions_of(points: Iterable[Point]) -> Iterator[_VersionInForce]:
+def versions_of(points: Iterable[Point]) -> Iterator[VersionInForce]:
     """Yield what was in force after each point of a version. Raises StateRecordError."""
-    before: _VersionInForce | None = None
+    before: VersionInForce | None = None
     for point in points:
         if point.kind == "version":
             before = _version_after(point, before)
             yield before
 
 
-def _version_after(point: Point, before: _VersionInForce | None) -> _VersionInForce:
+def _version_after(point: Point, before: VersionInForce | None) -> VersionInForce:
     model = before.model if before else None
     if point.model is not None:
         model = Snapshot.model_validate_json(point.model)
@@ -242,16 +247,16 @@ def _version_after(point: Point, before: _VersionInForce | None) -> _VersionInFo
     if point.definitions is None or point.mapping is None:
         if before is None:
             raise StateRecordError("its first version has no definitions")
-        return _VersionInForce(before.checked, before.mapping, model, clock_ms, "model", Retired())
-    mapping = Mapping.parse(point.mapping)
+        return VersionInForce(before.checked, before.mapping, model, clock_ms, "model", Retired())
     try:
+        mapping = Mapping.parse(point.mapping)
         checked = definitions.load(point.definitions, mapping)
     except DefinitionsError as error:
         raise StateRecordError(f"this release refuses the definitions in force: {error}") from error
     if checked.hash != point.hash:
         raise StateRecordError(f"the definitions in force ({point.hash}) mean something else to this release")
     retired = retired_by(checked.definitions, before.checked.definitions) if before else Retired()
-    return _VersionInForce(checked, mapping, model, clock_ms, "definition", retired)
+    return VersionInForce(checked, mapping, model, clock_ms, "definition", retired)
 
 
 def _complete(found: Iterable[int], count: int) -> range:
@@ -262,3 +267,20 @@ def _complete(found: Iterable[int], count: int) -> range:
 
 def _unpacked(body: memoryview, shape: type[T]) -> T:
     return msgspec.msgpack.decode(body, type=shape)
+
+
+def take_effect(engine: Engine, point: Point, version: VersionInForce | None, wall_ms: int) -> Effects:
+    """Do to an engine what happened at a point; `version` is what was in force after it, of a version's."""
+    match point.kind:
+        case "version":
+            assert version is not None, "a version's point has one"
+            checked = version.checked if version.cause == "definition" else None
+            model = version.model if point.model is not None else None
+            return engine.publish(checked, model, wall_ms=wall_ms, mapping=version.mapping)
+        case "tick":
+            assert point.until_ms is not None, "a tick says until when"
+            return engine.tick(point.until_ms, wall_ms=wall_ms)
+        case "pause" | "resume":
+            assert point.campaign is not None, "a brake says which campaign"
+            engine.brake(point.campaign, paused=point.kind == "pause")
+    return Effects()

@@ -16,8 +16,9 @@ from pathlib import Path
 import msgspec
 
 from worker.core.records import Effects
+from worker.core.warming import warm_up
 from worker.files import configuration
-from worker.files.replay import Job, warm_up
+from worker.files.replay import Job
 from worker.files.sinks import Folder
 from worker.files.summary import Summary
 from worker.simulate.shop import Incident, Reaction, Settings
@@ -58,7 +59,7 @@ def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summ
         JobFailed: the disk refuses later on.
     """
     under = configuration.load()
-    warm_up(under)
+    warm_up()
     simulation = Simulation(settings)
     started, cpu_started = time.monotonic(), time.process_time()
     with Folder(out, more=[EVENTS]) as folder:

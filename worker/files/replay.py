@@ -4,20 +4,23 @@ The engine is asked for nothing but effects; everything around it (reading, writ
 What is written is a function of the files, the definitions and the mapping: batch size changes nothing but the speed.
 """
 
-import gc
 import time
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.core.engine import Engine
 from worker.core.records import Effects
+from worker.core.warming import warm_up
 from worker.files.configuration import Configuration
+from worker.files.points import Action, Points
 from worker.files.sinks import Folder
 from worker.files.source import Source
 from worker.files.summary import Summary, Tally
 
-__all__ = ["Job", "Request", "replay", "warm_up"]
+__all__ = ["Job", "Request", "replay"]
 
 BATCH_RECORDS = 10_000
 
@@ -27,11 +30,11 @@ Progress = Callable[[int, int | None, int], None]  # bytes read, bytes in all (N
 class Job:
     """An engine with an output folder and a tally: what replay and demo have in common."""
 
-    def __init__(self, configuration: Configuration, folder: Folder) -> None:
+    def __init__(self, configuration: Configuration, folder: Folder, engine: Engine | None = None) -> None:
         self.configuration = configuration
         self.folder = folder
         self.tally = Tally()
-        self.engine = Engine(configuration.checked, configuration.mapping, clock="event")
+        self.engine = engine or Engine(configuration.checked, configuration.mapping, clock="event")
 
     def feed(self, payloads: Sequence[bytes], offsets: Sequence[int]) -> Effects:
         """Take records, write and count what follows from them, and return it."""
@@ -41,6 +44,10 @@ class Job:
         """Let time run on to and including an instant, by default the partition clock's; return the Effects or None."""
         until_ms = self.engine.clock_ms if until_ms is None else until_ms
         return None if until_ms is None else self._taken(self.engine.tick(until_ms, wall_ms=wall_ms()))
+
+    def apply(self, action: Callable[[Engine, int], Effects]) -> None:
+        """Do something to the engine, given the wall, and write and count what follows from it."""
+        self._taken(action(self.engine, wall_ms()))
 
     def finish(self) -> None:
         """Write the memberships and the state: nothing may follow."""
@@ -56,12 +63,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Request:
-    """What to replay: the files, where to, until when (ms since the epoch; None: the largest event time)."""
+    """What to replay: the files, where to, until when (ms since the epoch; None: the largest event time).
+
+    With the points of a partition it is replayed as its worker ran: under the points' versions, and no longer than they
+    say unless `until_ms` does.
+    """
 
     files: Sequence[Path]
     out: Path
     until_ms: int | None = None
     batch_records: int = BATCH_RECORDS
+    points: Points | None = None
 
 
 def replay(configuration: Configuration, request: Request, progress: Progress | None = None) -> Summary:
@@ -75,27 +87,37 @@ def replay(configuration: Configuration, request: Request, progress: Progress | 
     """
     source = Source(request.files, configuration.columns)
     with Folder(request.out, [*request.files, *configuration.files]) as folder:
-        job = Job(configuration, folder)
-        warm_up(configuration)
+        points = request.points
+        under = points.configuration(configuration.columns) if points else configuration
+        job = Job(under, folder, points.engine() if points else None)
+        warm_up()
         started, cpu_started = time.monotonic(), time.process_time()
+        later = deque(points.later() if points else ())
         for payloads, offsets in source.batches(request.batch_records):
-            job.feed(payloads, offsets)
+            _feed(job, payloads, offsets, later)
             if progress:
                 progress(source.bytes_read, source.bytes_total, job.tally.read)
-        job.pass_time(request.until_ms)
+        for _, action in later:
+            job.apply(action)
+        if points is None or request.until_ms is not None:
+            job.pass_time(request.until_ms)
         job.finish()
         seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
     engine = job.engine
     return Summary(job.tally, len(engine.users), engine.members(), seconds, cpu_seconds, source.lines, source.left_out)
 
 
-def warm_up(configuration: Configuration) -> None:
-    """Have the pass compiled, or fetched from the cache, by an engine that is thrown away."""
-    engine = Engine(configuration.checked, configuration.mapping, clock="event")
-    event = b'{"type":"track","event":"Product Viewed","userId":"warm-up","timestamp":0,"properties":{}}'
-    engine.step([event], [0], wall_ms=0)
-    engine.tick(1, wall_ms=0)
-    gc.freeze()  # what the compiler keeps lasts as long as the process: no collection need look at it again
+def _feed(job: Job, payloads: list[bytes], offsets: list[int], later: deque[tuple[int, Action]]) -> None:
+    """Feed a batch in pieces, so that each point takes effect before the record at its offset."""
+    done = 0
+    while later and later[0][0] <= offsets[-1]:
+        before, action = later.popleft()
+        end = bisect_left(offsets, before)
+        if end > done:
+            job.feed(payloads[done:end], offsets[done:end])
+            done = end
+        job.apply(action)
+    job.feed(payloads[done:], offsets[done:])
 
 
 def wall_ms() -> int:
