@@ -13,8 +13,8 @@ from schemas.definitions import Kind
 
 __all__ = [
     "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Conversion",
-    "DeadLetter", "Direction", "Membership", "NotNegative", "Number", "Record", "RecordId", "SegmentChange",
-    "Timestamp", "TrainingSample", "UserId", "VersionLabel",
+    "DeadLetter", "DeadLetterReason", "Direction", "Membership", "NotNegative", "Number", "Record", "RecordId",
+    "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
 ]  # fmt: skip
 
 TIMESTAMP_PATTERN = (

@@ -17,6 +17,7 @@ from worker.cli import (  # noqa: F401  they declare their commands
     inspecting,
     offline,
     operating,
+    repairing,
     roles,
     simulating,
     topics,

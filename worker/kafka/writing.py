@@ -29,12 +29,13 @@ KEYS_REMEMBERED = 1 << 17  # hashing a key takes longer than all else about it
 
 
 class Written(NamedTuple):
-    """A record to be written; without a time it gets that of its writing."""
+    """A record to be written: at the time of its writing unless another is given, to its key's partition likewise."""
 
     key: bytes | None
     value: bytes | None
     timestamp_ms: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
 
 
 @lru_cache(KEYS_REMEMBERED)
@@ -74,9 +75,10 @@ async def started(settings: Settings, transactional_id: str | None = None) -> As
 
 
 async def write(producing: AIOKafkaProducer, topic: str, partitions: int, records: Iterable[Written]) -> int:
-    """Write records, each to its key's partition and in order; return how many, once the brokers have them all.
+    """Write records, each to its partition and in order; return how many, once the brokers have them all.
 
-    Records without a key go to partition 0. Raises KafkaError or TimeoutError: some may be written then.
+    Records with neither key nor partition go to partition 0. Raises KafkaError or TimeoutError: some may then be
+    written.
     """
     count, futures = 0, []
     async with asyncio.timeout(WRITE_SECONDS_MAX):
@@ -93,9 +95,13 @@ async def write(producing: AIOKafkaProducer, topic: str, partitions: int, record
 def _batches(producing: AIOKafkaProducer, partitions: int, records: Iterable[Written]) -> Iterator[tuple[int, Any]]:
     """Yield prepared batches with their partitions: full ones as they fill, the rest at the end."""
     open_batches: dict[int, Any] = {}
-    for key, value, timestamp_ms, own_headers in records:
-        partition = 0 if key is None else partition_of(key, partitions)
-        entry = {"timestamp": timestamp_ms, "key": key, "value": value, "headers": list(own_headers)}
+    for record in records:
+        partition = record.partition
+        if partition is None:
+            partition = 0 if record.key is None else partition_of(record.key, partitions)
+        entry = {
+            "timestamp": record.timestamp_ms, "key": record.key, "value": record.value, "headers": list(record.headers)
+        }  # fmt: skip
         batch = open_batches.get(partition)
         if batch is None or batch.append(**entry) is None:
             if batch is not None:

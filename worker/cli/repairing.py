@@ -1,0 +1,100 @@
+"""The commands that repair: dead letters, listed and driven once more."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.shared import JsonOption, PrefixOption, ServersOption, app, print_json, progress, run, say, settings_of
+from worker.errors import JobFailed, WrongUsage
+
+__all__: list[str] = []
+
+dead_letters_app = typer.Typer(help="List the records that could not be understood, and drive them once more.")
+app.add_typer(dead_letters_app, name="dead-letters")
+
+ReasonOption = Annotated[str | None, typer.Option(metavar="R", help="Only those of one reason, such as bad_field.")]
+PLACES_SHOWN = 20
+
+
+@dead_letters_app.command("list", short_help="List the dead letters.")
+def dead_letters_list(
+    *,
+    reason: ReasonOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="How many of the newest are shown.")] = 20,
+    as_json: JsonOption = False,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Count the dead letters by reason and show the newest: where each original is, and how it begins."""
+    from worker.kafka.letters import check_reason, listed
+
+    check_reason(reason)
+    with progress("reading", "dead letters") as tell:
+        told = (lambda count: tell(0, None, count)) if tell else None
+        found = run(listed(settings_of(bootstrap_servers, topic_prefix), reason, limit, told))
+    if as_json:
+        print_json(found)
+        return
+    for name, count in found["reasons"].items():
+        say(f"{count:>11,}  {name}")
+    if not found["reasons"]:
+        say("There are no dead letters.")
+    for letter in found["dead_letters"]:
+        say(_line(letter))
+
+
+def _line(letter: dict[str, Any]) -> str:
+    beginning = json.dumps(letter["payload"][:60], ensure_ascii=True)[1:-1]
+    where = f"{letter['topic']} {letter['partition']}:{letter['offset']}"
+    return f"{letter['written_at']}  {letter['reason']}  {where}  letter {letter['at']}\n    {beginning}"
+
+
+@dead_letters_app.command("redrive", short_help="Write their originals to the input again.")
+def dead_letters_redrive(
+    *,
+    reason: ReasonOption = None,
+    from_offset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P:O", help="Begin at offset O in partition P of the dead letters; may be given again."),
+    ] = None,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Write the originals of dead letters to the input again, once what was wrong is mended.
+
+    Each is read from where its letter says, and goes to its partition under its key, or for key_mismatch under its
+    user's id. Where retention has taken it, the letter's payload goes instead if it is whole; else the record is lost,
+    which is told, with status 1. Letters stay: run it twice, and what has a messageId still counts once while that is
+    among its user's last 32, and an order by its order_id; anything else counts twice. --from-offset, as the last run
+    printed it, takes the letters that came since.
+    """
+    from worker.kafka.letters import check_reason
+    from worker.kafka.redriving import redrive
+
+    check_reason(reason)
+    begins = dict(map(_begin, from_offset or []))
+    with progress("redriving", "records") as tell:
+        told = (lambda count: tell(0, None, count)) if tell else None
+        done = run(redrive(settings_of(bootstrap_servers, topic_prefix), reason, begins, told))
+    say(f"{done.count:,} records went back to the input.")
+    _tell("is gone: its dead letter's payload went instead", list(map(str, done.from_letters)))
+    _tell("is lost: it is gone, and its dead letter has only its beginning", list(map(str, done.lost)))
+    rest = " ".join(f"--from-offset {partition}:{offset}" for partition, offset in sorted(done.ends.items()))
+    say(f"Letters from now on: {rest}")
+    if done.lost:
+        raise JobFailed(f"{len(done.lost):,} records are lost: fetch them from where they came from, if they matter.")
+
+
+def _begin(text: str) -> tuple[int, int]:
+    partition, colon, offset = text.partition(":")
+    if not (colon and partition.isdecimal() and offset.isdecimal()):
+        raise WrongUsage(f"--from-offset {text}: write a partition and an offset, such as 0:1200.")
+    return int(partition), int(offset)
+
+
+def _tell(what: str, places: list[str]) -> None:
+    for place in places[:PLACES_SHOWN]:
+        say(f"{place} {what}")
+    if places[PLACES_SHOWN:]:
+        say(f"and {len(places) - PLACES_SHOWN:,} more: {what}")
