@@ -148,7 +148,7 @@ class PartitionTask:
         offset = await where_to_begin(self.context, self.partition)
         published = await self._published()
         engine, changelog = begin(self.context, published, self.partition, offset)
-        return self._running(engine, changelog, offset, commands_offset=0)
+        return self._running(engine, changelog, offset, None)
 
     async def _published(self) -> Published:
         control = self.context.control
@@ -164,7 +164,7 @@ class PartitionTask:
                 raise NoLongerOurs
         return control.definitions
 
-    def _running(self, engine: Engine, changelog: Changelog, next_offset: int, commands_offset: int) -> Running:
+    def _running(self, engine: Engine, changelog: Changelog, next_offset: int, commands_offset: int | None) -> Running:
         return Running(
             self.context, self._transactions, self._suspects, engine, changelog, next_offset, commands_offset
         )

@@ -53,14 +53,14 @@ def version_point(published: Published | None, model: Snapshot | None, offset: i
 class Points:
     """Brings a partition's engine up to what the control topics say."""
 
-    def __init__(self, control: Control, engine: Engine, changelog: Changelog, commands_offset: int,
+    def __init__(self, control: Control, engine: Engine, changelog: Changelog, commands_offset: int | None,
                  status: Callable[[], dict[str, Any]]) -> None:  # fmt: skip
         self.control = control
         self.engine = engine
         self.changelog = changelog
-        self.commands_offset = commands_offset
-        # A partition that begins now was not there when older ticks let time pass.
-        self.ticks_from = commands_offset or control.next_offset[COMMANDS]
+        self.commands_offset = commands_offset or 0
+        # A partition that begins now (None) was not there when older ticks let time pass.
+        self.ticks_from = control.next_offset[COMMANDS] if commands_offset is None else commands_offset
         self.status = status
 
     def apply(self, turn: Turn, next_offset: int, slice_users: int, *, wall_ms: int,

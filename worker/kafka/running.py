@@ -38,7 +38,7 @@ class Running:
     """The engine of one partition, between a restore and the first doubt."""
 
     def __init__(self, context: Context, transactions: Transactions, suspects: Suspects, engine: Engine,
-                 changelog: Changelog, next_offset: int, commands_offset: int) -> None:  # fmt: skip
+                 changelog: Changelog, next_offset: int, commands_offset: int | None) -> None:  # fmt: skip
         self.context = context
         self.settings = context.settings
         self.engine = engine
@@ -128,7 +128,7 @@ class Running:
                 self.next_offset,
                 self.settings.slice_users_max,
                 wall_ms=wall_ms,
-                read_up_to_ms=self._read_up_to_ms(),
+                read_up_to_ms=None if records else self._read_up_to_ms(),  # these aren't stepped yet
             )
             if records:
                 turn.effects.add(self._suspects.step(self.engine, records, wall_ms, self.settings.slice_users_max))
