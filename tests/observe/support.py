@@ -1,0 +1,95 @@
+"""Metrics that have seen everything, effects to show them, and logs that can be read."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from worker.core.records import Conversion, DeadLetterRecord, Decision, Effects, Source, Transition
+from worker.observe import logs
+from worker.observe.metrics import Metrics
+
+__all__ = ["WALL_MS", "Lines", "everything", "logging_to", "raised", "transition", "written"]
+
+Lines = Callable[[], list[dict[str, Any]]]
+WALL_MS = 1_795_342_500_000  # 2026-11-22T10:15:00Z
+AT = "2026-11-22T10:14:57.000Z"
+SOURCE = Source("shoal.events", 0, 12)
+
+
+def transition(**members: Any) -> Transition:
+    """An entry into the cart segment by the clock, three seconds before `WALL_MS`."""
+    usual: dict[str, Any] = {
+        "id": "0" * 32, "user_id": "u-7", "segment": "cart", "direction": "entered", "seq": 1, "occurred_at": AT,
+        "emitted_at": AT, "cause": "timer", "origin": "live", "reason": (), "definition": "7/3fa9", "model": None,
+        "source": None,
+    }  # fmt: skip
+    return Transition(**usual | members)
+
+
+def decision() -> Decision:
+    """A reminder that fired."""
+    return Decision(
+        id="1" * 32, decision_id="2" * 32, transition_id="0" * 32, user_id="u-7", campaign="reminder", segment="cart",
+        direction="entered", outcome="fired", blocked_by=None, variant="plain", channel="email", occurred_at=AT,
+        due_at=AT, decided_at=AT, emitted_at=AT, definition="7/3fa9", model=None,
+    )  # fmt: skip
+
+
+def conversion() -> Conversion:
+    """An order after that reminder."""
+    return Conversion(
+        id="3" * 32, decision_id="2" * 32, user_id="u-7", campaign="reminder", variant="plain", event="order",
+        amount=9.5, currency="EUR", decided_at=AT, occurred_at=AT, emitted_at=AT, source=SOURCE,
+    )  # fmt: skip
+
+
+def everything() -> Metrics:
+    """Metrics of a worker in which each thing has happened."""
+    metrics = Metrics()
+    members = {"cart": 2, "value_tier:high": 1}
+    metrics.gauges(3, lag_records=7, lag_seconds=1.5, users=4, state_bytes=8192, backfill_users=1, members=members)
+    letter = DeadLetterRecord("not_json", "shoal.events", 0, 13, "not json")
+    effects = Effects(
+        [transition()], [decision()], [], [conversion()], [letter], read=4, applied=2, duplicates=1, repaired=1,
+        evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
+    )  # fmt: skip
+    metrics.committed(effects, [WALL_MS - 80] * 4, seconds=0.02, wall_ms=WALL_MS, grace_ms=2_000)
+    metrics.restarted("ProducerFenced")
+    metrics.rebalanced()
+    metrics.restored(1.2)
+    return metrics
+
+
+@contextlib.contextmanager
+def logging_to(stream: TextIO, level: str = "INFO") -> Iterator[None]:
+    """Log to a stream for the length of a `with`; afterwards Python's logging is as it was."""
+    root = logging.getLogger()
+    before, handlers = root.level, list(root.handlers)
+    levels = {name: logging.getLogger(name).level for name in logs.AT_LEAST_INFO}
+    logs.configure(level, stream)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(before)
+        for name, old in levels.items():
+            logging.getLogger(name).setLevel(old)
+
+
+def written(level: str, doing: Callable[[], object]) -> str:
+    """What is logged while something is done."""
+    stream = io.StringIO()
+    with logging_to(stream, level):
+        doing()
+    return stream.getvalue()
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    """The error with a traceback, as an `except` sees it."""
+    try:
+        raise error from cause  # noqa: TRY301  so that it has one
+    except BaseException as caught:  # noqa: BLE001  any error is the point
+        return caught
