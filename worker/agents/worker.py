@@ -58,7 +58,7 @@ class Following(Service):  # type: ignore[misc]
                     await app.maybe_start()
                 await self._until_behind(app)
             except Exception as error:  # noqa: BLE001  whatever breaks Faust's app, another one is made
-                log("following").warning("The control topics are followed anew.", error=repr(error))
+                log("following").warning("The control topics are followed anew.", error=error)
             finally:
                 with suppress(Exception):
                     async with asyncio.timeout(STOP_SECONDS_MAX):
@@ -109,7 +109,7 @@ class Partitions(Service):  # type: ignore[misc]
         """A hot path that ends by itself is a mistake of ours: it ends the process too."""
         if not self.should_stop:
             error = None if running.cancelled() else running.exception()
-            log("worker").error("The hot path has ended by itself; so does the worker.", error=repr(error))
+            log("worker").error("The hot path has ended by itself; so does the worker.", error=error)
             self.hotpath.ended.set()
 
     async def on_stop(self) -> None:

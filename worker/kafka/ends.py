@@ -77,7 +77,7 @@ class Ends:
         try:
             ends = await self._ask("end_offsets", [TopicPartition(topic, partition) for partition in wanted])
         except (KafkaError, TimeoutError, OSError) as error:
-            log("ends").warning("The input's ends can't be asked for; time stands still meanwhile.", error=repr(error))
+            log("ends").warning("The input's ends can't be asked for; time stands still meanwhile.", error=error)
             return False
         for place, end in ends.items():
             if place.partition in self.wanted:

@@ -71,7 +71,7 @@ class HotPath:
                 self._take_what_is_ours(context)
                 await self._look(membership)
         except (KafkaError, TimeoutError, OSError) as error:
-            log("group").warning("The group is joined anew.", error=repr(error))
+            log("group").warning("The group is joined anew.", error=error)
         finally:
             self.health.joined(False)
             await self._let_go(list(self._tasks))

@@ -93,7 +93,7 @@ class PartitionTask:
             heartbeat_seconds = self.context.settings.heartbeat_interval_ms / 1000
             pause_seconds = max(pause_seconds, HEARTBEATS_AFTER_FENCING * heartbeat_seconds)
         log("partition").warning(
-            "The partition starts again.", partition=self.partition, cause=cause, error=repr(error),
+            "The partition starts again.", partition=self.partition, cause=cause, error=error,
             pause_seconds=pause_seconds, exc_info=cause in ("engine", "unexpected"),
         )  # fmt: skip
         self._say("backing_off", detail=cause)

@@ -22,7 +22,7 @@ class EngineFault(Exception):  # noqa: N818  whose fault it is
     """A step failed, or what it came to can't be stored; the records that were in it."""
 
     def __init__(self, records: Records, error: Exception) -> None:
-        super().__init__(repr(error))
+        super().__init__(type(error).__name__)  # its message may quote the record
         self.offsets = [record.offset for record in records]
 
 
