@@ -18,7 +18,7 @@ Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Resource = Literal["topic", "group", "transactional-id"]
 
 ROLES: dict[Role, str] = {
-    "worker": "`shoal worker`",
+    "worker": "`shoal worker`, and `shoal points`, which reads the state",
     "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, asks, imports, repairs",
     "producer": "the shop, which writes events",
     "consumer": "what acts upon the results",

@@ -1,13 +1,22 @@
 """What the tests of security and of whole deployments share: `shoal` in a process that is told all by `SHOAL_*`."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["environment", "running", "shoal"]
+__all__ = ["environment", "running", "shoal", "shoal_in_turn"]
+
+IN_TURN = """
+import json, sys
+from worker.cli import app
+for command in json.loads(sys.argv[1]):
+    status = app(command, prog_name="shoal", standalone_mode=False)
+    assert not status, f"{command}: {status}"
+"""
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -22,6 +31,13 @@ def shoal(given: Mapping[str, str], *arguments: str | Path, status: int | None =
     done = subprocess.run(command, capture_output=True, text=True, env=environment(given), timeout=120, check=False)
     assert status is None or done.returncode == status, done.stdout + done.stderr
     return done
+
+
+def shoal_in_turn(given: Mapping[str, str], commands: Sequence[Sequence[str]]) -> None:
+    """Run commands that must all succeed, in one process: most of a command's time goes into its start."""
+    told = [sys.executable, "-c", IN_TURN, json.dumps(commands)]
+    done = subprocess.run(told, capture_output=True, text=True, env=environment(given), timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
 @contextmanager

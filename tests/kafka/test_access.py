@@ -1,7 +1,9 @@
 """A broker told what `shoal topics acls` prints: each role can do what the table says, and nothing else."""
 
 import asyncio
+import json
 from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schemas.access import ROLES, Role, operations_of
 from schemas.topics import TOPICS
-from tests.kafka.secured import shoal
+from tests.kafka.commands import DEFINITIONS
+from tests.kafka.secured import running, shoal, shoal_in_turn
 from tests.support.kafka.acls import kafka_acls
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.properties import Security
@@ -29,6 +32,17 @@ from worker.settings import Settings, load
 USERS = {role: f"the-{role}" for role in ROLES}
 TOPIC_REFUSED, GROUP_REFUSED, ID_REFUSED = 29, 30, 53
 WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP = "shoal", "shoal.shoal.control.host-1", "shoal.consumer.mailer"
+OPERATORS_COMMANDS = (
+    ("topics", "check"),
+    ("definitions", "history"),
+    ("campaigns", "pause", "cart_reminder"),
+    ("campaigns", "resume", "cart_reminder"),
+    ("explain", "u-7"),
+    ("status",),
+    ("events", "check"),
+    ("simulate", "--to", "kafka", "--users", "2", "--days", "1"),
+    ("tick", "2026-11-23T00:00:00Z"),
+)
 GROUPS = {WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP, "shoal.consumer", "shoal2", "elsewhere"}
 IDS = {"shoal.shoal.0", "shoal.other.0", "elsewhere.0"}
 EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
@@ -45,16 +59,18 @@ def guarded() -> Iterator[Broker]:
     """A broker that allows what was printed; the topics were made by the role that is to make them."""
     everybody = {user: f"password of {user}" for user in USERS.values()}
     with Broker(security=Security("SASL_SSL", everybody, authorize=True)) as broker:
-        principals = [part for role, user in USERS.items() for part in (f"--{role}-principal", f"User:{user}")]
-        printed = shoal({"bootstrap_servers": broker.bootstrap}, "topics", "acls", *principals).stdout
-
-        async def allow() -> None:
-            for line in printed.splitlines():
-                await kafka_acls(broker, line)
-            await topics.create(settings_of(broker, "admin"), partitions=1)
-
-        within_a_minute(allow())
+        allow(broker, {})
+        within_a_minute(topics.create(settings_of(broker, "admin"), partitions=1))
         yield broker
+
+
+def allow(broker: Broker, names: dict[str, str]) -> None:
+    """Allow each role what is printed for it, for a deployment of these names."""
+    principals = [part for role, user in USERS.items() for part in (f"--{role}-principal", f"User:{user}")]
+    for line in shoal(
+        {"bootstrap_servers": broker.bootstrap, **names}, "topics", "acls", *principals
+    ).stdout.splitlines():
+        within_a_minute(kafka_acls(broker, line))
 
 
 def settings_of(broker: Broker, role: Role) -> Settings:
@@ -238,3 +254,42 @@ def test_a_worker_that_may_not_see_its_topics_is_stopped(guarded: Broker) -> Non
     fatal = [finding.said for finding in found if finding.severity == "fatal"]
     assert any("shoal.state" in said and "may not be seen by this client" in said for said in fatal)
     assert all("shoal topics acls" in said for said in fatal)
+
+
+def test_a_deployment_lives_with_what_its_roles_are_allowed(guarded: Broker, prefix: str, tmp_path: Path) -> None:
+    """From topics to a transition that a consumer reads, operators' commands included; and no password is logged."""
+    names = {"topic_prefix": prefix, "group": f"{prefix}workers"}
+    allow(guarded, names)
+    given = {role: guarded.client(user) | names for role, user in USERS.items()}
+    file, said = tmp_path / "definitions.yaml", tmp_path / "worker"
+    file.write_text(DEFINITIONS, encoding="utf-8")
+    shoal(given["admin"], "topics", "create", "--partitions", "1")
+    shoal(given["operator"], "definitions", "publish", file)
+    order = {"type": "track", "event": "Order Completed", "userId": "u-7", "timestamp": "2026-11-22T10:15:00Z"}
+    event = {"clock": "event", "log_level": "DEBUG", "http_port": "0"}
+    with running(given["worker"] | event, "worker", said=said) as worker:
+        within_a_minute(write_event(load(**given["producer"]), order))
+        assert within_a_minute(first_change(load(**given["consumer"])))["user_id"] == "u-7"
+        shoal_in_turn(given["operator"], OPERATORS_COMMANDS)
+        worker.terminate()
+        assert worker.wait(60) == 0
+    logged = said.read_text(encoding="utf-8")
+    assert "The worker has ended." in logged
+    assert [user for user in USERS.values() if f"password of {user}" in logged] == []
+
+
+async def write_event(settings: Settings, event: dict[str, str]) -> None:
+    """Write an event under its user's id."""
+    producing = producer(settings)
+    await producing.start()
+    await producing.send_and_wait(settings.events_topic, json.dumps(event).encode(), event["userId"].encode())
+    await producing.stop()
+
+
+async def first_change(settings: Settings) -> dict[str, Any]:
+    """Wait for a segment change and return it."""
+    async with reader(settings) as reading:
+        partition = TopicPartition(settings.topic("segment-changes"), 0)
+        reading.assign([partition])
+        await reading.seek_to_beginning(partition)
+        return json.loads((await reading.getone()).value)

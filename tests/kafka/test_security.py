@@ -87,6 +87,13 @@ def test_a_wrong_password_is_told_without_it(given: Given, mechanism: str) -> No
     assert "refuses the login of alice: check SHOAL_SASL_USERNAME and the password" in said
 
 
+def test_a_worker_that_is_refused_ends_and_has_logged_no_password(given: Given) -> None:
+    """It waits for brokers that are away, but not for a password to become right; at DEBUG too it says neither."""
+    done = shoal(given | {"sasl_password": WRONG, "http_port": "0"}, "worker", status=2)
+    assert done.stderr.splitlines()[-1].startswith(f"shoal: {given['bootstrap_servers']} refuses the login of alice")
+    assert [canary for canary in CANARIES if canary in done.stdout + done.stderr] == []
+
+
 def test_certificates_of_an_unknown_authority_are_refused(given: Given, stranger: Given) -> None:
     """Another authority's, or none that the system trusts."""
     for settings in (given | stranger, without(given, "ssl_cafile")):
