@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help demo test check bench lock
+.PHONY: help demo test test-faults check bench lock
 
 help:  ## these lines
-	@sed -n 's/^\([a-z]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: $(STAMP)  ## 60 days of a simulated shop, live, under a minute
 	@$(BIN)/shoal demo
@@ -15,6 +15,10 @@ demo: $(STAMP)  ## 60 days of a simulated shop, live, under a minute
 test: $(STAMP)  ## the tests; the first time Java and Kafka are fetched for them
 	@$(BIN)/python -m tests.support.kafka.install
 	@$(BIN)/pytest $(ARGUMENTS)
+
+test-faults: $(STAMP)  ## every fault there is a test for, and a soak of SOAK_SECONDS (600): about an hour
+	@$(BIN)/python -m tests.support.kafka.install
+	@$(BIN)/pytest -m "" tests/kafka $(ARGUMENTS)
 
 check: $(STAMP)  ## style and types
 	@$(BIN)/ruff check .

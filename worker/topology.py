@@ -23,6 +23,7 @@ class Step:
 
 
 FLOW = (
+    Step(INPUTS, "events on Kafka", "in the Segment spec"),
     Step(INPUTS, "event files", "JSONL, CSV, Parquet"),
     Step(INPUTS, "simulated shop", "seeded, with known truth"),
     Step(INPUTS, "definitions.yaml", "segments, campaigns, tests"),
