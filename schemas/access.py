@@ -1,7 +1,7 @@
 """Who may do what: the least that each role needs of Kafka, as access control lists.
 
-The rule: what isn't listed is refused. Nobody but a worker may write `state` or use its transactional ids: its rows are
-what everything is computed from, and whoever starts a producer under its ids stops it. `docs/topics.md` and
+The rule: what isn't listed is refused. Nobody but a worker may write `state` or use a worker's transactional ids: its
+rows are what everything is computed from, and whoever starts a producer under its ids stops it. `docs/topics.md` and
 `shoal topics acls` are printed from here.
 """
 
@@ -75,6 +75,9 @@ GRANTS = (
     Grant("operator", ("Write",), "topic", ("commands",)),
     Grant("operator", ("Read",), "topic", ("answers", "segment-changes", "dead-letters", "receipts")),
     Grant("operator", ("Describe",), "group", ("{group}",)),
+    # A copy's progress; of the topic that is copied, if it isn't in the table, its owner allows Read.
+    Grant("operator", ("Read", "Describe"), "group", ("{prefix}rekey.",), prefixed=True),
+    Grant("operator", ("Write", "Describe"), "transactional-id", ("{prefix}rekey.",), prefixed=True),
     Grant("producer", ("Write", "Describe"), "topic", ("events",)),
     Grant("consumer", ("Read", "Describe"), "topic", (*RESULTS, "campaign-results")),
     Grant("consumer", ("Read", "Describe"), "group", ("{prefix}consumer.",), prefixed=True),

@@ -37,11 +37,12 @@ def test_producers_and_consumers_stay_on_their_side() -> None:
 
 
 def test_nobody_deletes_or_alters_and_only_the_admin_makes_topics() -> None:
-    """No role of the table has an operation that destroys; transactional ids are the workers'."""
+    """No role of the table has an operation that destroys; the workers' transactional ids are theirs alone."""
     operations = {operation for grant in GRANTS for operation in grant.operations}
     assert operations == {"Read", "Write", "Create", "Describe", "DescribeConfigs"}
     assert {grant.role for grant in GRANTS if "Create" in grant.operations} == {"admin"}
-    assert {grant.role for grant in GRANTS if grant.resource == "transactional-id"} == {"worker"}
+    ids = {(grant.role, name) for grant in GRANTS if grant.resource == "transactional-id" for name in grant.names}
+    assert ids == {("worker", "{prefix}{group}."), ("operator", "{prefix}rekey.")}
 
 
 def test_grants_name_topics_of_the_table_and_every_topic_has_a_reader_and_a_writer_among_those_who_use_it() -> None:

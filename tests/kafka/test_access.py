@@ -40,17 +40,23 @@ OPERATORS_COMMANDS = (
     ("explain", "u-7"),
     ("status",),
     ("events", "check"),
+    ("dead-letters", "list"),
     ("simulate", "--to", "kafka", "--users", "2", "--days", "1"),
     ("tick", "2026-11-23T00:00:00Z"),
 )
-GROUPS = {WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP, "shoal.consumer", "shoal2", "elsewhere"}
-IDS = {"shoal.shoal.0", "shoal.other.0", "elsewhere.0"}
+REKEYING = "shoal.rekey.clicks.shoal.events"
+GROUPS = {WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP, REKEYING, "shoal.consumer", "shoal2", "elsewhere"}
+IDS = {"shoal.shoal.0", REKEYING, "shoal.other.0", "elsewhere.0"}
 EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "worker": {WORKER_GROUP: {"Read", "Describe"}, CONTROL_GROUP: {"Read", "Describe"}},
-    "operator": {WORKER_GROUP: {"Describe"}},
+    "operator": {WORKER_GROUP: {"Describe"}, REKEYING: {"Read", "Describe"}},
     "producer": {},
     "consumer": {CONSUMER_GROUP: {"Read", "Describe"}},
     "admin": {},
+}
+EXPECTED_IDS: dict[str, dict[str, set[str]]] = {
+    "worker": {"shoal.shoal.0": {"Describe", "Write"}},
+    "operator": {REKEYING: {"Describe", "Write"}},
 }
 
 
@@ -159,12 +165,11 @@ async def allowed_ids(settings: Settings) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_has_its_own_groups_and_only_workers_have_transactional_ids(guarded: Broker, role: Role) -> None:
+def test_a_role_has_its_own_groups_and_transactional_ids(guarded: Broker, role: Role) -> None:
     """Whoever else started a producer under a worker's id would stop the worker."""
     settings = settings_of(guarded, role)
     assert within_a_minute(allowed_groups(settings)) == EXPECTED_GROUPS[role]
-    ids = {"shoal.shoal.0": {"Describe", "Write"}} if role == "worker" else {}
-    assert within_a_minute(allowed_ids(settings)) == ids
+    assert within_a_minute(allowed_ids(settings)) == EXPECTED_IDS.get(role, {})
 
 
 def test_a_worker_does_all_its_work(guarded: Broker) -> None:
