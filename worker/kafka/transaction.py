@@ -12,10 +12,14 @@ The order of a commit, numbered as in `steps.py`:
 All of it under one deadline. A commit that failed or timed out is neither retried nor aborted: who fences next finds
 out what became of it. After an authorisation error `abort_transaction()` sends nothing, and the next commit of the same
 producer would publish the aborted records; so it is never called, and no producer lives on after an error.
+
+Nor does one with a request that got no answer, though aiokafka asked again and the commit went through: the first
+may be on its way still, and would end the next transaction in the middle (KAFKA-17754).
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaError
@@ -25,7 +29,7 @@ from worker.kafka.outbox import Outbox, Outgoing
 from worker.kafka.steps import Step
 from worker.settings import Settings
 
-__all__ = ["NoLongerOurs", "Transactions"]
+__all__ = ["InDoubt", "NoLongerOurs", "Transactions"]
 
 FENCE_SECONDS_MAX = 60.0
 # aiokafka's sequence numbers wrap to a negative one, which brokers refuse: long before, a new producer begins at 0.
@@ -34,6 +38,10 @@ RECORDS_PER_PRODUCER_MAX = 1 << 30
 
 class NoLongerOurs(Exception):  # noqa: N818  a verdict, no error
     """The partition was revoked while a transaction was under way."""
+
+
+class InDoubt(Exception):  # noqa: N818  as above
+    """A commit went through, but a request before it got no answer, and may arrive yet."""
 
 
 class Transactions:
@@ -46,6 +54,7 @@ class Transactions:
         self._note = f"partitions={partitions}"
         self._producer: AIOKafkaProducer | None = None
         self._records = 0
+        self._unanswered = False
 
     async def fence(self) -> None:
         """Start a producer of this partition's id: any other, and its open transaction, is done for (F1)."""
@@ -54,7 +63,27 @@ class Transactions:
         self._records = 0
         async with asyncio.timeout(FENCE_SECONDS_MAX):
             await self._producer.start()
+        self._unanswered = False
+        self._watch(self._producer.client)
         steps.reached(Step.FENCED, self.partition)
+
+    def _watch(self, client: Any) -> None:
+        """Note every request that fails; aiokafka repeats them without a word."""
+        send = client.send
+
+        async def watched(*arguments: Any, **options: Any) -> Any:
+            try:
+                return await send(*arguments, **options)
+            except KafkaError:
+                self._unanswered = True
+                raise
+
+        client.send = watched
+
+    def assert_no_doubt(self) -> None:
+        """Raise InDoubt if this producer must not begin another transaction."""
+        if self._unanswered:
+            raise InDoubt
 
     @property
     def worn_out(self) -> bool:
