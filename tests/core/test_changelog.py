@@ -14,7 +14,7 @@ from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of
 from tests.support.random_definitions import text_of
 from tests.support.streams import Record
 from worker.core import changelog
-from worker.core.changelog import Changelog, Checkpoint, Point, StateRecordError, opened, sealed
+from worker.core.changelog import Changelog, Checkpoint, OtherReleaseError, Point, StateRecordError, opened, sealed
 from worker.core.engine import Engine
 from worker.core.layout import Layout
 from worker.core.restoring import Restorer, versions_of
@@ -22,6 +22,7 @@ from worker.language.mapping import SHIPPED
 
 MAPPING_TEXT = SHIPPED.read_text(encoding="utf-8")
 Records = list[tuple[bytes, bytes]]
+BUYER = {"id": "buyer", "enter": "orders_total > 0"}
 
 
 def version_point(engine: Engine, definitions: dict[str, Any] | None, model: Snapshot | None) -> Point:
@@ -263,3 +264,62 @@ def test_the_mapping_goes_with_the_definitions() -> None:
     (version,) = versions_of([version_point(Story(CART).engine, {"version": 7, "segments": [CART]}, None)])
     assert version.mapping.hash == MAPPING.hash
     assert version.checked.hash == checked_of({"version": 7, "segments": [CART]}).hash
+
+
+def test_many_new_texts_are_several_records() -> None:
+    """A batch may bring more new products than fit into a broker's message."""
+    story = Story(CART)
+    log = Changelog(story.engine)
+    log.point(version_point(story.engine, {"version": 7, "segments": [CART]}, None))
+    for number in range(2_345):
+        story.engine.strings.number(f"product {number}")
+    texts = story.engine.strings.texts
+    records = log.records(0, 0)
+    lengths = [len(msgspec.msgpack.decode(opened(key, value))) for key, value in records if key[:1] == changelog.TEXTS]
+    assert lengths == [1_000, 1_000, len(texts) - 2_000]
+    engine, _ = restored(records)
+    assert engine.strings.texts == texts
+
+
+def told_under(spoilt: int, *, model: bool, left_over: bool) -> tuple[Records, Story]:
+    """A state of three versions, the definitions of one of which (`spoilt`) no release takes any more."""
+    story = Story(CART)
+    log = Changelog(story.engine)
+    versions = [story.definitions, {"version": 8, "segments": [CART, BUYER]}, {"version": 9, "segments": [BUYER]}]
+    for number, definitions in enumerate(versions):
+        if number:
+            story.take(story.engine.publish(checked_of(definitions), wall_ms=WALL_MS, at_once=False))
+        point = version_point(story.engine, definitions, None)
+        log.point(msgspec.structs.replace(point, definitions="gone: 1") if number == spoilt else point)
+        story.tell(number, "Product Added", user=f"u-{number}")
+        story.tell(number, "Product Added", user="a")
+        story.take(story.engine.work(0 if left_over else ALL, wall_ms=WALL_MS))
+    if model:
+        snapshot = random_definitions.snapshot(random.Random(1))
+        story.engine.publish(model=Snapshot.model_validate(snapshot), wall_ms=WALL_MS)
+        log.point(version_point(story.engine, None, story.engine.version.model))
+    return log.records(9, 4), story
+
+
+@pytest.mark.parametrize("model", [False, True])
+def test_what_isnt_in_force_any_more_need_not_be_accepted(model: bool) -> None:
+    """A release that refuses an older version goes on all the same; hashes and model are what they were."""
+    records, story = told_under(spoilt=0, model=model, left_over=False)
+    engine, _ = restored(records)
+    assert engine.to_bytes() == story.engine.to_bytes()
+
+
+def test_the_version_before_is_needed_as_long_as_something_is_left_over_from_it() -> None:
+    """Whom the new version has yet to judge may be in a segment that only the one before had."""
+    records, story = told_under(spoilt=1, model=False, left_over=True)
+    assert story.engine.backlog
+    with pytest.raises(OtherReleaseError, match="refuses"):
+        restored(records)
+    engine, _ = restored(told_under(spoilt=1, model=False, left_over=False)[0])
+    assert engine.backlog == 0
+
+
+def test_the_definitions_in_force_have_to_be_accepted() -> None:
+    """Nothing is guessed about what a version meant."""
+    with pytest.raises(OtherReleaseError, match="refuses the definitions in force"):
+        restored(told_under(spoilt=2, model=False, left_over=False)[0])

@@ -25,7 +25,7 @@ from worker.core.engine import Engine
 
 __all__ = [
     "CHECKPOINT", "FORMAT", "HOURS", "LAYOUT", "NUMBER", "POINT", "ROW", "TEXTS", "USER", "ZONES", "Changelog",
-    "Checkpoint", "LayoutRecord", "Point", "StateRecordError", "opened", "sealed",
+    "Checkpoint", "LayoutRecord", "OtherReleaseError", "Point", "StateRecordError", "opened", "sealed",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -33,12 +33,17 @@ CHECKPOINT, USER, TEXTS, ZONES, LAYOUT, HOURS, POINT = b"c", b"u", b"s", b"z", b
 CHECKSUM = Struct(">Q")
 NUMBER = Struct(">I")
 ROW = Struct("<8sIq")  # layout, slot, due; the row's words follow
+TEXTS_PER_RECORD = 1_000  # of 256 bytes at most: a record has to fit into a broker's message
 
 Record = tuple[bytes, bytes]
 
 
 class StateRecordError(ValueError):
     """A record of the changelog is damaged, foreign, or of another release; the message says which and why."""
+
+
+class OtherReleaseError(StateRecordError):
+    """The state is whole, but this release can't go on from it: its format, or the definitions in force, aren't its."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -134,9 +139,10 @@ class Changelog:
 
     def _names(self) -> Iterator[Record]:
         texts, zones = self.engine.strings.texts, self.engine.zones.names
-        if len(texts) > self._texts:
-            yield _packed(TEXTS + NUMBER.pack(self._texts), texts[self._texts :])
-            self._texts = len(texts)
+        while len(texts) > self._texts:
+            several = texts[self._texts : self._texts + TEXTS_PER_RECORD]
+            yield _packed(TEXTS + NUMBER.pack(self._texts), several)
+            self._texts += len(several)
         if len(zones) > self._zones:
             yield _packed(ZONES, zones)
             self._zones = len(zones)

@@ -7,7 +7,7 @@ Rows are read straight to where they stay; those under an older layout are carri
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from worker.core.changelog import (
     Changelog,
     Checkpoint,
     LayoutRecord,
+    OtherReleaseError,
     Point,
     StateRecordError,
     opened,
@@ -144,7 +145,7 @@ class Restorer:
                 raise StateRecordError("there are records but no checkpoint: it is not the whole of a state")
             return None
         if checkpoint.format != FORMAT:
-            raise StateRecordError(f"its format is {checkpoint.format}, and this release reads {FORMAT}")
+            raise OtherReleaseError(f"its format is {checkpoint.format}, and this release reads {FORMAT}")
         engine = Engine.resumed(self._past(checkpoint), partial(self._rows_under, checkpoint))
         log = Changelog(engine, checkpoint.points)
         log.restored({name.hex() for name in self._layouts}, self._hours)
@@ -152,16 +153,14 @@ class Restorer:
 
     def _past(self, checkpoint: Checkpoint) -> Past:
         points = [self.points[number] for number in _complete(self.points, checkpoint.points)]
-        versions = list(versions_of(points))
-        if not versions:
-            raise StateRecordError("it has no version of the definitions")
-        latest = versions[-1]
+        versions = [point for point in points if point.kind == "version"]
+        latest = _in_force(versions, left_over=checkpoint.taken < checkpoint.users)
         return Past(
             checked=latest.checked, mapping=latest.mapping, model=latest.model, topic=checkpoint.topic,
             partition=checkpoint.partition, partitions=checkpoint.partitions, grace_ms=checkpoint.grace_ms,
             clock=checkpoint.clock, clock_ms=checkpoint.clock_ms, users=Users(self._users(checkpoint)),
             strings=Strings(self._all_texts(checkpoint)), zones=Zones(tuple(self._zones[: checkpoint.zones])),
-            hashes=[version.checked.hash for version in versions], version_clock_ms=latest.clock_ms,
+            hashes=_hashes(versions), version_clock_ms=latest.clock_ms,
             version_cause=latest.cause, retired=latest.retired, braked=frozenset(checkpoint.braked),
             taken=checkpoint.taken, passed_ms=checkpoint.passed_ms,
         )  # fmt: skip
@@ -239,6 +238,40 @@ def versions_of(points: Iterable[Point]) -> Iterator[VersionInForce]:
             yield before
 
 
+def _in_force(versions: list[Point], *, left_over: bool) -> VersionInForce:
+    """Return what is in force after the last of the versions.
+
+    Of the others only the one before it is looked at, for what it left behind: a release need not take what isn't in
+    force any more. If it doesn't take that one either, it can only go on where nothing is left over from it.
+    """
+    defining = [version for version in versions if version.definitions is not None]
+    if not defining:
+        raise StateRecordError("it has no version of the definitions")
+    before = _version_before(defining[:-1], left_over=left_over)
+    latest = _version_after(defining[-1], before)
+    if defining[-1] is not versions[-1]:
+        latest = _version_after(versions[-1], latest)
+    models = [version.model for version in versions if version.model is not None]
+    return replace(latest, model=Snapshot.model_validate_json(models[-1]) if models else None)
+
+
+def _version_before(defining: list[Point], *, left_over: bool) -> VersionInForce | None:
+    try:
+        return _version_after(defining[-1], None) if defining else None
+    except OtherReleaseError:
+        if left_over:
+            raise
+        return None
+
+
+def _hashes(versions: list[Point]) -> list[str]:
+    """Return the definitions' hash of every version; one that brought a model only has that of the one before."""
+    hashes: list[str] = []
+    for version in versions:
+        hashes.append(version.hash if version.hash is not None else hashes[-1])
+    return hashes
+
+
 def _version_after(point: Point, before: VersionInForce | None) -> VersionInForce:
     model = before.model if before else None
     if point.model is not None:
@@ -252,9 +285,9 @@ def _version_after(point: Point, before: VersionInForce | None) -> VersionInForc
         mapping = Mapping.parse(point.mapping)
         checked = definitions.load(point.definitions, mapping)
     except DefinitionsError as error:
-        raise StateRecordError(f"this release refuses the definitions in force: {error}") from error
+        raise OtherReleaseError(f"this release refuses the definitions in force: {error}") from error
     if checked.hash != point.hash:
-        raise StateRecordError(f"the definitions in force ({point.hash}) mean something else to this release")
+        raise OtherReleaseError(f"the definitions in force ({point.hash}) mean something else to this release")
     retired = retired_by(checked.definitions, before.checked.definitions) if before else Retired()
     return VersionInForce(checked, mapping, model, clock_ms, "definition", retired)
 
