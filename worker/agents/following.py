@@ -18,9 +18,16 @@ from worker.settings import Settings
 __all__ = ["following_app"]
 
 
+class _App(faust.App):  # type: ignore[misc]
+    """An app that keeps nothing on disk: Faust makes folders for tables wherever it is started, for every id anew."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 def following_app(settings: Settings, control: Control) -> faust.App:
     """Return an app, not yet started, that feeds `control`."""
-    app = faust.App(
+    app = _App(
         f"{settings.topic_prefix}{settings.group}.control.{secrets.token_hex(8)}",
         broker=[f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(",")],
         broker_client_id=f"{settings.instance_id}.control",
