@@ -251,6 +251,13 @@ def test_the_commands_tell_what_they_did_and_what_is_wrong(settings: Settings) -
     assert shoal(given, "topics", "check", status=1).stderr == ""
 
 
+def test_without_a_number_there_are_as_many_partitions_as_help_says(settings: Settings) -> None:
+    """The default is written down twice, for a reason: help must come quickly."""
+    assert f"default: {topics.PARTITIONS_DEFAULT}." in shoal({}, "topics", "create", "--help").stdout
+    creations = within_a_minute(topics.create(settings))
+    assert {creation.partitions for creation in creations} == {1, topics.PARTITIONS_DEFAULT}
+
+
 def there_of(topic: str) -> dict[str, str]:
     """A topic's settings as the table has them."""
     return next(row.configuration for row in TOPICS if row.name == topic)

@@ -20,7 +20,7 @@ from worker.kafka.clients import admin
 from worker.kafka.findings import REPLICAS_SAFE, Finding, Seen, full_name, judge
 from worker.settings import Settings
 
-__all__ = ["PARTITIONS_DEFAULT", "Creation", "check", "create", "input_partitions"]
+__all__ = ["PARTITIONS_DEFAULT", "check", "create", "input_partitions"]
 
 PARTITIONS_DEFAULT = 12  # it can't be changed later, and limits how many workers share the work
 VISIBLE_SECONDS_MAX = 30
