@@ -11,21 +11,32 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
-from worker.core.changelog import Changelog, Checkpoint
+from worker.core.changelog import Changelog, Checkpoint, OtherReleaseError
 from worker.core.engine import Engine
 from worker.kafka import clients
 from worker.kafka.context import Context
 from worker.kafka.control import Published
+from worker.kafka.findings import MESSAGE_BYTES_DEFAULT
 from worker.kafka.points import version_point
 from worker.settings import Settings
 
-__all__ = ["PartitionStopped", "begin", "over_gap", "over_state", "unless_ours", "where_to_begin"]
+__all__ = [
+    "PartitionStopped", "begin", "over_engine", "over_gap", "over_size", "over_state", "over_timestamps",
+    "over_transaction", "unless_grown", "unless_ours", "where_to_begin",
+]  # fmt: skip
 
 NO_OFFSET = -1
 
 
 class PartitionStopped(Exception):  # noqa: N818  a verdict: a person has to decide
     """The partition can't go on; the message says why, and what to do."""
+
+
+def unless_grown(context: Context) -> None:
+    """Raise PartitionStopped if the input has got other partitions since the worker was started."""
+    now = context.membership.input_partitions
+    if now not in (None, context.partitions):
+        raise PartitionStopped(_grown(context.settings, context.partitions, now))
 
 
 def unless_ours(context: Context, partition: int, checkpoint: Checkpoint) -> None:
@@ -45,7 +56,7 @@ def unless_ours(context: Context, partition: int, checkpoint: Checkpoint) -> Non
         )
 
 
-def _grown(settings: Settings, before: int, now: int) -> str:
+def _grown(settings: Settings, before: int, now: int | None) -> str:
     return (
         f"{settings.events_topic} had {before} partitions and has {now}, so users may have moved between them: make "
         "new topics under another SHOAL_TOPIC_PREFIX, and copy the events there with shoal rekey."
@@ -114,17 +125,59 @@ def over_gap(place: TopicPartition, next_offset: int, first: int) -> PartitionSt
     if first <= next_offset:
         return PartitionStopped(
             f"{place.topic} ends before offset {next_offset:,} of partition {place.partition}, where the state stands: "
-            "it was made anew, or a broker lost records; restore it, or begin under another SHOAL_TOPIC_PREFIX."
+            "it was made anew, or a broker lost records; bring them back, or begin anew under another "
+            "SHOAL_TOPIC_PREFIX."
         )
     return PartitionStopped(
         f"Partition {place.partition} of {place.topic} begins at offset {first:,}, and {first - next_offset:,} records "
-        "before it were deleted unread: restore them, or go on without them with SHOAL_ACCEPT_LOST_RECORDS=true."
+        "before it were deleted unread: bring them back, or go on without them with SHOAL_ACCEPT_LOST_RECORDS=true."
+    )
+
+
+def over_timestamps(place: TopicPartition, offset: int) -> PartitionStopped:
+    """What to say when the brokers haven't put their own time on a record that the live clock is to follow."""
+    return PartitionStopped(
+        f"From offset {offset:,} on, partition {place.partition} of {place.topic} has records with their producers' "
+        f"time, not that of their arrival: set message.timestamp.type=LogAppendTime and copy those that are there into "
+        "another topic with shoal rekey, or begin anew with --clock event under another SHOAL_TOPIC_PREFIX."
     )
 
 
 def over_state(settings: Settings, partition: int, error: Exception) -> PartitionStopped:
-    """What to say of a state that can't be read."""
+    """What to say of a state that can't be used."""
+    named = f"The state of partition {partition} in {settings.topic('state')} can't be used"
+    if isinstance(error, OtherReleaseError):
+        return PartitionStopped(
+            f"{named}, {error}: start the release that wrote it, have it take over what this one accepts (shoal "
+            "definitions publish), and update then."
+        )
     return PartitionStopped(
-        f"The state of partition {partition} in {settings.topic('state')} can't be used, {error}: restore the topic "
-        "from before, or begin anew under another SHOAL_TOPIC_PREFIX; nothing was written."
+        f"{named}, {error}: bring the topic back as it was before that, or begin anew under another SHOAL_TOPIC_PREFIX."
+    )
+
+
+def over_transaction(settings: Settings, partition: int, offset: int) -> str:
+    """What to say while a transaction that isn't a worker's keeps the state from being read."""
+    topic = settings.topic("state")
+    return (
+        f"Partition {partition} of {topic} can't be read from offset {offset:,} on as long as somebody's transaction "
+        f"is open there, and only workers may write to it: kafka-transactions.sh describe-producers --topic {topic} "
+        f"--partition {partition} tells whose it is, and abort ends it."
+    )
+
+
+def over_size(partition: int, topic: str) -> PartitionStopped:
+    """What to say when a topic refuses what has to be written, as too large."""
+    return PartitionStopped(
+        f"{topic} takes less at once than partition {partition} has to write: raise its max.message.bytes to "
+        f"{MESSAGE_BYTES_DEFAULT:,} or more."
+    )
+
+
+def over_engine(partition: int) -> PartitionStopped:
+    """What to say when the engine fails whatever the record."""
+    return PartitionStopped(
+        f"Partition {partition} has had to refuse several records in a row over mistakes in the engine, so it isn't "
+        "the records: report it with the log, and go back to the release before; shoal dead-letters redrive has those "
+        "records read again."
     )

@@ -14,7 +14,7 @@ from schemas.topics import BY_NAME, FOREVER_MS, TOPICS, Topic
 from worker.kafka.clients import BATCH_BYTES_MAX
 from worker.settings import Settings
 
-__all__ = ["REPLICAS_SAFE", "Finding", "Seen", "full_name", "judge"]
+__all__ = ["MESSAGE_BYTES_DEFAULT", "REPLICAS_SAFE", "Finding", "Seen", "full_name", "judge"]
 
 Severity = Literal["fatal", "advice"]
 

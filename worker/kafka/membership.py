@@ -87,6 +87,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         known = assignment.state_value(place) if assignment is not None and place in assignment.tps else None
         return known.position if known is not None and known.has_valid_position else None
 
+    @property
+    def input_partitions(self) -> int | None:
+        """How many partitions the input has, as far as this consumer knows; None if it doesn't."""
+        known: set[int] | None = self.consumer.partitions_for_topic(self.settings.events_topic)
+        return len(known) if known else None
+
     def pause(self, place: TopicPartition) -> None:
         """Fetch nothing of a partition for now."""
         if place in self.consumer.assignment():

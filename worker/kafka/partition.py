@@ -14,14 +14,23 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from worker.core.changelog import Changelog, StateRecordError
 from worker.core.engine import Engine
 from worker.kafka import steps
-from worker.kafka.beginning import PartitionStopped, begin, over_state, unless_ours, where_to_begin
+from worker.kafka.beginning import (
+    PartitionStopped,
+    begin,
+    over_engine,
+    over_state,
+    over_transaction,
+    unless_grown,
+    unless_ours,
+    where_to_begin,
+)
 from worker.kafka.context import Context
 from worker.kafka.control import Published
 from worker.kafka.restore import restore
 from worker.kafka.running import Running
 from worker.kafka.steps import Step
 from worker.kafka.suspects import EngineFault, Suspects
-from worker.kafka.transaction import NoLongerOurs, Transactions
+from worker.kafka.transaction import InDoubt, NoLongerOurs, Transactions
 from worker.observe.logs import log
 
 __all__ = ["PartitionTask"]
@@ -71,6 +80,9 @@ class PartitionTask:
         await self.context.membership.settled()
         if self._stopping.is_set():
             return
+        if self._suspects.everything_breaks:
+            raise over_engine(self.partition)
+        unless_grown(self.context)
         self._say("fencing")
         await self._transactions.fence()
         self.running = await self._restored()
@@ -117,6 +129,14 @@ class PartitionTask:
 
     # Restore.
 
+    def _progress(self, done: float) -> None:
+        self._say("restoring", progress=done)
+
+    def _held_at(self, offset: int) -> None:
+        said = over_transaction(self.context.settings, self.partition, offset)
+        log("partition").error(said, partition=self.partition)
+        self._say("restoring", detail=said)
+
     async def _restored(self) -> Running:
         """Read the state up to the end that is taken here, after fencing, and go on from its checkpoint."""
         settings, started = self.context.settings, time.monotonic()
@@ -124,7 +144,7 @@ class PartitionTask:
         steps.reached(Step.END_TAKEN, self.partition)
         self._say("restoring", progress=0.0)
         try:
-            restorer = await restore(settings, self.partition, end, lambda done: self._say("restoring", progress=done))
+            restorer = await restore(settings, self.partition, end, self._progress, self._held_at)
             found = restorer.finish()
         except StateRecordError as error:
             raise over_state(settings, self.partition, error) from error
@@ -179,6 +199,8 @@ def cause_of(error: Exception) -> str:
         return "engine"
     if isinstance(error, NoLongerOurs):
         return "revoked"
+    if isinstance(error, InDoubt):
+        return "in_doubt"
     if isinstance(error, TimeoutError):
         return "timeout"
     return "kafka" if isinstance(error, KafkaError) else "unexpected"

@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import MessageSizeTooLargeError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 
 from worker.core.changelog import Changelog
 from worker.core.effects import iso
 from worker.core.engine import Engine
 from worker.core.records import Effects
 from worker.kafka import steps
-from worker.kafka.beginning import PartitionStopped, over_gap
+from worker.kafka.beginning import over_gap, over_size, over_timestamps, unless_grown
 from worker.kafka.context import Context
 from worker.kafka.outbox import Outbox
 from worker.kafka.points import Points, Turn
 from worker.kafka.steps import Step
 from worker.kafka.suspects import EngineFault, Records, Suspects
-from worker.kafka.transaction import Transactions
+from worker.kafka.transaction import TooLarge, Transactions
 from worker.observe.logs import log
 
 __all__ = ["Running"]
@@ -75,6 +75,7 @@ class Running:
         """Go to the next offset after every assignment, which made positions of its own."""
         membership = self.context.membership
         if self._generation != membership.generation and membership.resume(self.place, self.next_offset):
+            unless_grown(self.context)
             self._generation = membership.generation
         return self._generation == membership.generation
 
@@ -94,11 +95,9 @@ class Running:
         records = found.get(self.place, ())
         if records:
             assert records[0].offset >= self.next_offset, "the consumer went back"
-            if self.engine.clock == "wall" and records[0].timestamp_type != LOG_APPEND_TIME:
-                raise PartitionStopped(
-                    f"Records of {self.place.topic} carry their producers' time: set "
-                    "message.timestamp.type=LogAppendTime, or start the worker with --clock event."
-                )
+            kinds = {records[0].timestamp_type, records[-1].timestamp_type}
+            if self.engine.clock == "wall" and kinds != {LOG_APPEND_TIME}:
+                raise over_timestamps(self.place, records[0].offset)
         return records
 
     def _committed_lately_seconds(self) -> float:
@@ -171,12 +170,13 @@ class Running:
         async with membership.lock(partition):
             try:
                 await self._transactions.commit(outbox, next_offset, lambda: partition in membership.owned)
-            except MessageSizeTooLargeError as error:
-                raise EngineFault(records, error) from error
+            except TooLarge as refused:
+                raise over_size(partition, str(refused)) from refused
         self.committed_at = time.monotonic()
         self.next_offset = next_offset
         self._suspects.passed(next_offset)
         self._count(turn.effects, records, self.committed_at - started)
+        self._transactions.assert_no_doubt()
 
     def _outbox(self, turn: Turn, records: Records, next_offset: int) -> Outbox:
         outbox = Outbox(self.settings.topic_prefix)

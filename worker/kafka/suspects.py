@@ -1,7 +1,8 @@
 """Which record breaks the engine: found by halving, and made a dead letter, loudly; the rest goes on.
 
 The rule: a batch that failed is taken again in halves, each from a restored state, until one record is left. Only
-when it has failed alone is it refused, with the reason `engine_error`.
+when it has failed alone is it refused, with the reason `engine_error`. If one record after the other fails it isn't
+they who are wrong: then nothing more is refused, and the partition stops.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ __all__ = ["EngineFault", "Records", "Suspects"]
 
 Records = Sequence[ConsumerRecord[bytes, bytes]]
 ATTEMPTS_ALONE = 2
+REFUSED_IN_A_ROW_MAX = 3
 
 
 class EngineFault(Exception):  # noqa: N818  whose fault it is
@@ -34,6 +36,13 @@ class Suspects:
         self._until = 0
         self._attempts = 0
         self._guilty: int | None = None
+        self._refused_in_a_row = 0
+        self._refused_until = 0
+
+    @property
+    def everything_breaks(self) -> bool:
+        """Whether so many records in a row have been found guilty that it can't be for what is in them."""
+        return self._refused_in_a_row >= REFUSED_IN_A_ROW_MAX and self._attempts >= ATTEMPTS_ALONE
 
     def records_max(self, most: int) -> int:
         """How many records to take at once, at most."""
@@ -53,7 +62,12 @@ class Suspects:
     def passed(self, next_offset: int) -> None:
         """Records before this offset are committed."""
         self._attempts = 0
-        if self._records_max is not None and next_offset >= self._until:
+        if self._guilty is not None and next_offset > self._guilty:
+            self._guilty, self._records_max = None, None  # the rest of its batch is likely well
+            self._refused_in_a_row, self._refused_until = self._refused_in_a_row + 1, next_offset
+        elif next_offset > self._refused_until:
+            self._refused_in_a_row = 0
+        if next_offset >= self._until:
             self._records_max = None
 
     def step(self, engine: Engine, records: Records, wall_ms: int, due_users_max: int) -> Effects:

@@ -18,18 +18,18 @@ may be on its way still, and would end the next transaction in the middle (KAFKA
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from worker.kafka import clients, steps
 from worker.kafka.outbox import Outbox, Outgoing
 from worker.kafka.steps import Step
 from worker.settings import Settings
 
-__all__ = ["InDoubt", "NoLongerOurs", "Transactions"]
+__all__ = ["InDoubt", "NoLongerOurs", "TooLarge", "Transactions"]
 
 FENCE_SECONDS_MAX = 60.0
 # aiokafka's sequence numbers wrap to a negative one, which brokers refuse: long before, a new producer begins at 0.
@@ -42,6 +42,10 @@ class NoLongerOurs(Exception):  # noqa: N818  a verdict, no error
 
 class InDoubt(Exception):  # noqa: N818  as above
     """A commit went through, but a request before it got no answer, and may arrive yet."""
+
+
+class TooLarge(Exception):  # noqa: N818  a verdict, no error
+    """A topic, which is the argument, takes less at once than a worker writes."""
 
 
 class Transactions:
@@ -93,14 +97,16 @@ class Transactions:
     async def commit(self, outbox: Outbox, next_offset: int, ours: Callable[[], bool]) -> None:
         """Commit everything in the outbox and the offset, or raise: then nobody knows, and the task begins anew.
 
-        Raises NoLongerOurs, KafkaError, TimeoutError.
+        Raises NoLongerOurs, TooLarge, KafkaError, TimeoutError.
         """
         assert self._producer is not None, "fence first"
         producer, partition = self._producer, self.partition
         async with asyncio.timeout(self.settings.commit_deadline_ms / 1000):
             await producer.begin_transaction()
             steps.reached(Step.BEGUN, partition)
-            sends = [await self._send(producer, topic, batch) for topic, batch in self._batches(producer, outbox)]
+            sends = [
+                (topic, await self._send(producer, topic, batch)) for topic, batch in self._batches(producer, outbox)
+            ]
             steps.reached(Step.SENT, partition)
             await _all_of(sends)
             steps.reached(Step.ACKNOWLEDGED, partition)
@@ -142,9 +148,11 @@ def _prepared(producer: AIOKafkaProducer, records: list[Outgoing]) -> Iterator[o
     yield batch
 
 
-async def _all_of(sends: list[asyncio.Future[object]]) -> None:
+async def _all_of(sends: Sequence[tuple[str, asyncio.Future[object]]]) -> None:
     """Wait for every send; raise the first error after all of them are read, so that none is left unseen."""
-    results = await asyncio.gather(*sends, return_exceptions=True)
-    for result in results:
+    results = await asyncio.gather(*(sent for _, sent in sends), return_exceptions=True)
+    for (topic, _), result in zip(sends, results, strict=True):
+        if isinstance(result, MessageSizeTooLargeError):
+            raise TooLarge(topic) from result
         if isinstance(result, BaseException):
             raise result if isinstance(result, KafkaError) else KafkaError(repr(result))
