@@ -144,6 +144,17 @@ def test_a_client_shows_a_certificate_where_one_is_wanted(tmp_path: Path) -> Non
         assert "a client's certificate" in told(without(given, "ssl_certfile", "ssl_keyfile"), status=1)
 
 
+def test_a_reader_may_be_put_away_before_it_has_done_anything(given: Given) -> None:
+    """The library would cancel whoever stops a consumer in the very moment it was started."""
+
+    async def look_in() -> str:
+        async with reader(load(**given)):
+            pass
+        return "still here"
+
+    assert asyncio.run(look_in()) == "still here"
+
+
 def test_the_page_about_security_names_every_setting_and_role() -> None:
     """And none that isn't there."""
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
