@@ -1,11 +1,22 @@
-"""The commands that repair: dead letters, listed and driven once more."""
+"""The commands that repair: dead letters, driven once more, and topics copied under the right keys."""
 
 import json
 from typing import Annotated, Any
 
 import typer
 
-from worker.cli.shared import JsonOption, PrefixOption, ServersOption, app, print_json, progress, run, say, settings_of
+from worker.cli.shared import (
+    JsonOption,
+    PrefixOption,
+    ServersOption,
+    app,
+    print_json,
+    progress,
+    run,
+    say,
+    settings_of,
+    until_told,
+)
 from worker.errors import JobFailed, WrongUsage
 
 __all__: list[str] = []
@@ -98,3 +109,31 @@ def _tell(what: str, places: list[str]) -> None:
         say(f"{place} {what}")
     if places[PLACES_SHOWN:]:
         say(f"and {len(places) - PLACES_SHOWN:,} more: {what}")
+
+
+@app.command(short_help="Copy a topic with the user's id as key.")
+def rekey(
+    *,
+    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="The topic to copy, by its full name.")],
+    target: Annotated[
+        str | None, typer.Option("--to", metavar="TOPIC", help="Where to, by its full name.", show_default="the input")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--until-end", help="Copy what comes until SIGTERM, or what is there now.")
+    ] = False,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Copy a topic exactly once, each record with its user's id as key and in the partition any Kafka client gives it.
+
+    Values, headers and timestamps stay (a topic with LogAppendTime gives times of its own); a record without a readable
+    user keeps its key. Whatever ends a run, the next one goes on where it stopped: how far it is, is kept with the two
+    topics' names, for as long as the brokers keep offsets of groups (a week by default).
+    """
+    from worker.kafka.rekeying import rekey as copy
+
+    settings = settings_of(bootstrap_servers, topic_prefix)
+    named = target or settings.events_topic
+    with progress("copying", "records") as tell:
+        done = run(until_told(lambda stop: copy(settings, source, named, stop=stop, follow=follow, progress=tell)))
+    say(f"{done.copied:,} records copied from {source} to {named}, {done.without_user:,} without a readable user.")

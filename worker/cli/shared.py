@@ -6,6 +6,7 @@ A command of a broker is a coroutine, started by `run`, which tells what Kafka h
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEMO_OUTPUT", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "campaigns_app",
-    "console", "definitions_app", "instant_ms", "print_json", "progress", "run", "say", "settings_of",
+    "console", "definitions_app", "instant_ms", "print_json", "progress", "run", "say", "settings_of", "until_told",
 ]  # fmt: skip
 
 app = typer.Typer(
@@ -126,6 +127,14 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         raise JobFailed(f"Kafka said no ({name}): {cure}.") from error
     except TimeoutError as error:
         raise JobFailed("The brokers took too long to answer: see that they are well, and try again.") from error
+
+
+async def until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, Result]]) -> Result:
+    """Run work that ends by itself, or soon after the event it is given is set: by SIGTERM or Ctrl-C."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await work(stop)
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from worker.core.decode import Decoder
 from worker.core.interning import Strings, Users
 from worker.core.json_text import parsed
 from worker.core.zones import Zones
-from worker.files.configuration import Configuration, load
+from worker.files.configuration import Configuration
 from worker.kafka.clients import reader
 from worker.kafka.following import Records, pieces, spans_of, tails
 from worker.kafka.keys import opened
-from worker.kafka.publishing import configuration_of, history
+from worker.kafka.publishing import in_force
 from worker.language.mapping import Mapping
 from worker.settings import Settings
 
@@ -36,15 +36,14 @@ async def inspect(settings: Settings, records_max: int) -> dict[str, Any]:
 
     They are read under the newest published definitions and mapping, else under those that are shipped.
     """
-    published = await history(settings)
-    under = configuration_of(published[-1].definitions) if published else load()
+    under, label = await in_force(settings)
     async with reader(settings) as reading:
         spans = tails(await spans_of(reading, settings.events_topic), records_max)
         records = [record async for piece in pieces(reading, spans) for record in piece]
     return {
         "topic": settings.events_topic,
         "partitions": len(spans),
-        "definitions": published[-1].label if published else None,
+        "definitions": label,
         **_judged(records, under, settings.grace_ms),
     }
 

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from schemas.control import PublishedDefinitions
 from worker.errors import JobFailed, WrongUsage
-from worker.files.configuration import Configuration, checked, text_of
+from worker.files.configuration import Configuration, checked, load, text_of
 from worker.kafka.following import everything
 from worker.kafka.writing import append, now
 from worker.language.mapping import SHIPPED
 from worker.settings import Settings
 
-__all__ = ["Publication", "configuration_of", "history", "newest", "publish", "rollback"]
+__all__ = ["Publication", "configuration_of", "history", "in_force", "newest", "publish", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,14 @@ async def newest(settings: Settings) -> Publication:
     if not published:
         raise JobFailed("Nothing is published yet: shoal definitions publish F does it.")
     return published[-1]
+
+
+async def in_force(settings: Settings) -> tuple[Configuration, str | None]:
+    """Return what records are read under, and its label: the newest version, else what is shipped (without a label)."""
+    published = await history(settings)
+    if not published:
+        return load(), None
+    return configuration_of(published[-1].definitions), published[-1].label
 
 
 async def publish(settings: Settings, under: Configuration) -> Publication | None:

@@ -15,11 +15,10 @@ from aiokafka.errors import KafkaError
 
 from schemas.outputs import PAYLOAD_KEPT, DeadLetter
 from worker.errors import JobFailed, WrongUsage
-from worker.files.configuration import load
 from worker.kafka.clients import reader
 from worker.kafka.following import Records, Span, partitions_of, pieces, spans_of
 from worker.kafka.keys import key_of
-from worker.kafka.publishing import configuration_of, history
+from worker.kafka.publishing import in_force
 from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping as EventMapping
 from worker.settings import Settings
@@ -63,14 +62,13 @@ async def redrive(
 
     Raises WrongUsage for a partition that isn't there, JobFailed if the brokers take no more, with how to go on.
     """
-    published = await history(settings)
-    mapping = (configuration_of(published[-1].definitions) if published else load()).mapping
+    under, _ = await in_force(settings)
     async with reader(settings) as following, reader(settings) as reading, started(settings) as producing:
         spans = _from(await spans_of(following, settings.topic("dead-letters")), begins or {})
         target = await partitions_of(producing.client, settings.events_topic)
         done = Redriven(ends={place.partition: span.begin for place, span in spans.items()})
         async for piece in pieces(following, spans):
-            records = await _again(reading, piece, reason, mapping, target, done)
+            records = await _again(reading, piece, reason, under.mapping, target, done)
             try:
                 done.count += await write(producing, settings.events_topic, len(target), records)
             except (KafkaError, TimeoutError) as error:
