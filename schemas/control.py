@@ -10,8 +10,8 @@ from pydantic import Field, JsonValue, RootModel
 from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, UserId, VersionLabel
 
 __all__ = [
-    "Answer", "CampaignCommand", "CampaignResult", "Command", "ExplainCommand", "PublishedDefinitions", "Receipt",
-    "StatusCommand", "TickCommand",
+    "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "ExplainCommand", "PublishedDefinitions",
+    "Receipt", "StatusCommand", "TickCommand",
 ]  # fmt: skip
 
 

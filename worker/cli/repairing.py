@@ -21,7 +21,7 @@ from worker.errors import JobFailed, WrongUsage
 
 __all__: list[str] = []
 
-dead_letters_app = typer.Typer(help="List the records that could not be understood, and drive them once more.")
+dead_letters_app = typer.Typer(help="List dead letters, and drive them once more.")
 app.add_typer(dead_letters_app, name="dead-letters")
 
 ReasonOption = Annotated[str | None, typer.Option(metavar="R", help="Only those of one reason, such as bad_field.")]

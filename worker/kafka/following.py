@@ -15,7 +15,7 @@ from worker.errors import JobFailed
 from worker.kafka.clients import reader
 from worker.settings import Settings
 
-__all__ = ["Span", "everything", "partitions_of", "pieces", "spans_of", "tails"]
+__all__ = ["Records", "Span", "everything", "partitions_of", "pieces", "spans_of", "tails"]
 
 POLL_MS = 200
 STALL_SECONDS_MAX = 30.0

@@ -23,7 +23,7 @@ from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping as EventMapping
 from worker.settings import Settings
 
-__all__ = ["Redriven", "redrive"]
+__all__ = ["redrive"]
 
 GAP_MAX = 1_000  # offsets between two originals that are read through rather than jumped over
 

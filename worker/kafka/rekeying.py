@@ -23,7 +23,7 @@ from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping
 from worker.settings import Settings
 
-__all__ = ["Copy", "rekey"]
+__all__ = ["rekey"]
 
 BYTES_MAX = 8 << 20  # of a transaction
 IDLE_SECONDS = 0.5
@@ -112,11 +112,11 @@ class _Copying:
                 offsets = {place: OffsetAndMetadata(offset, "") for place, offset in after.items()}
                 await self.producing.send_offsets_to_transaction(offsets, self.name)
                 await self.producing.commit_transaction()
-        except (KafkaError, TimeoutError) as error:  # aiokafka says ProducerFenced for some of the fences, not for all
+        except (KafkaError, TimeoutError) as error:  # not every fence is a ProducerFenced
             raise JobFailed(
-                f"The copy was cut off after {self.done.copied:,} records ({type(error).__name__}): unless another copy "
-                "of the same topics has begun, see that the brokers are well and run it again: it goes on where it "
-                "stopped."
+                f"The copy was cut off after {self.done.copied:,} records ({type(error).__name__}): unless another "
+                "copy of the same topics has begun, see that the brokers are well and run it again, it goes on where "
+                "it stopped."
             ) from error
         self.done.copied += len(batch)
         return after
