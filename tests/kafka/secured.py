@@ -1,15 +1,19 @@
 """What the tests of security and of whole deployments share: `shoal` in a process that is told all by `SHOAL_*`."""
 
+import asyncio
 import json
 import os
+import selectors
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
-__all__ = ["environment", "running", "shoal", "shoal_in_turn"]
+__all__ = ["environment", "running", "shoal", "shoal_in_turn", "within_a_minute"]
 
+Result = TypeVar("Result")
 IN_TURN = """
 import json, sys
 from worker.cli import app
@@ -17,6 +21,25 @@ for command in json.loads(sys.argv[1]):
     status = app(command, prog_name="shoal", standalone_mode=False)
     assert not status, f"{command}: {status}"
 """
+
+
+def within_a_minute(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that mustn't hang, and then see its connections closed.
+
+    The library doesn't wait for the first one of a client to close, which over TLS takes a while.
+    """
+
+    async def run() -> Result:
+        async with asyncio.timeout(60):
+            result = await coroutine
+            while True:
+                if len(selector.get_map()) == 1:  # the loop's own pipe
+                    return result
+                await asyncio.sleep(0.01)
+
+    selector = selectors.DefaultSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        return runner.run(run())
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

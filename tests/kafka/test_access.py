@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.access import ROLES, Role, operations_of
 from schemas.topics import TOPICS
 from tests.kafka.commands import DEFINITIONS
-from tests.kafka.secured import running, shoal, shoal_in_turn
+from tests.kafka.secured import running, shoal, shoal_in_turn, within_a_minute
 from tests.support.kafka.acls import kafka_acls
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.properties import Security
@@ -82,11 +82,6 @@ def allow(broker: Broker, names: dict[str, str]) -> None:
 def settings_of(broker: Broker, role: Role) -> Settings:
     """A role's settings, with names as they are by default."""
     return load(**broker.client(USERS[role]))
-
-
-def within_a_minute(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that mustn't hang."""
-    return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
 async def refused_topics(settings: Settings) -> dict[str, set[str]]:

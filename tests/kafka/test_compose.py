@@ -4,7 +4,6 @@ The file obeys the Compose Specification's schema, its commands and settings are
 is done here by processes, on a broker of the same settings.
 """
 
-import asyncio
 import json
 import re
 import socket
@@ -23,7 +22,7 @@ from jsonschema import Draft7Validator
 from ruamel.yaml import YAML
 from typer.exceptions import TyperException
 
-from tests.kafka.secured import running, shoal
+from tests.kafka.secured import running, shoal, within_a_minute
 from tests.support.kafka.broker import Broker
 from worker.cli import app
 from worker.kafka.clients import admin, reader
@@ -134,7 +133,7 @@ def test_the_brokers_settings_are_kafkas(composed: Broker) -> None:
             answers = await client.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
         return {entry[0] for answer in answers for resource in answer.resources for entry in resource[4]}
 
-    assert set(PROPERTIES) - asyncio.run(known()) == set()
+    assert set(PROPERTIES) - within_a_minute(known()) == set()
 
 
 def test_the_deployment_comes_to_life(composed: Broker, tmp_path: Path) -> None:
@@ -150,7 +149,7 @@ def test_the_deployment_comes_to_life(composed: Broker, tmp_path: Path) -> None:
         wait_until(lambda: is_healthy(port), files["worker"])
         with running(given["shop"], *OURS["shop"]["command"], said=files["shop"]):
             changes = f"{load(**given['worker']).topic_prefix}segment-changes"
-            wait_until(lambda: asyncio.run(records(given["worker"], changes)) > 0, files["worker"])
+            wait_until(lambda: within_a_minute(records(given["worker"], changes)) > 0, files["worker"])
         worker.terminate()
         assert worker.wait(60) == 0, files["worker"].read_text()
 

@@ -1,19 +1,18 @@
 """`shoal topics create` and `check` against real brokers: what is made, what is found wrong; nothing is changed."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from aiokafka.admin import NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import TOPICS
-from tests.kafka.secured import shoal
+from tests.kafka.secured import shoal, within_a_minute
 from tests.support.kafka.broker import Broker, Cluster
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka import topics
-from worker.kafka.clients import admin
+from worker.kafka.clients import admin, reader
 from worker.settings import Settings, load
 
 USER_TOPICS = {topic.name for topic in TOPICS if topic.partitions == "as the input"}
@@ -30,11 +29,6 @@ def cluster() -> Iterator[Cluster]:
     """Three brokers."""
     with Cluster() as running:
         yield running
-
-
-def within_a_minute(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that mustn't hang."""
-    return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
 def findings(settings: Settings) -> list[tuple[str, str]]:
@@ -256,6 +250,17 @@ def test_without_a_number_there_are_as_many_partitions_as_help_says(settings: Se
     assert f"default: {topics.PARTITIONS_DEFAULT}." in shoal({}, "topics", "create", "--help").stdout
     creations = within_a_minute(topics.create(settings))
     assert {creation.partitions for creation in creations} == {1, topics.PARTITIONS_DEFAULT}
+
+
+def test_a_reader_may_be_put_away_before_it_has_done_anything(settings: Settings) -> None:
+    """The library would cancel whoever stops a consumer in the very moment it was started."""
+
+    async def look_in() -> str:
+        async with reader(settings):
+            pass
+        return "still here"
+
+    assert within_a_minute(look_in()) == "still here"
 
 
 def there_of(topic: str) -> dict[str, str]:
