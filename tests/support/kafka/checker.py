@@ -65,7 +65,8 @@ def complaints(deployment: Deployment, *, tracebacks: str | None = None, secrets
     """Look at everything that was written, with all workers ended or idle; return what was found."""
     verdict = Verdict()
     verdict.wrong += _open_transactions(deployment)
-    outputs = {topic: _by_partition(deployment.read(topic)) for topic in (*OUTPUTS, "memberships", "events")}
+    topics = deployment.read_together([*OUTPUTS, "memberships", "events"])
+    outputs = {topic: _by_partition(records) for topic, records in topics.items()}
     offsets = deployment.committed()
     for partition in range(deployment.partitions):
         of_partition = {topic: records.get(partition, []) for topic, records in outputs.items()}
@@ -88,18 +89,10 @@ def _by_partition(records: list[ConsumerRecord]) -> dict[int, list[ConsumerRecor
 def _open_transactions(deployment: Deployment) -> list[str]:
     """Wait until brokers have aborted what dead workers left open; tell what stays."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    names = [deployment.full_name(topic.name) for topic in TOPICS] + [OFFSETS]
-    while True:
-        unstable = [name for name in names if _is_unstable(deployment, name)]
-        if not unstable or time.monotonic() > deadline:
-            return [f"{name} has an open transaction" for name in unstable]
-        names = unstable
+    unstable = [*(deployment.full_name(topic.name) for topic in TOPICS), OFFSETS]
+    while (unstable := deployment.unstable(unstable)) and time.monotonic() < deadline:
         time.sleep(0.2)
-
-
-def _is_unstable(deployment: Deployment, name: str) -> bool:
-    stable, ends = (deployment.ends(name, level) for level in ("read_committed", "read_uncommitted"))
-    return any(stable[partition] < end for partition, end in ends.items())
+    return [f"{name} has an open transaction" for name in unstable]
 
 
 def _partition(deployment: Deployment, partition: int, outputs: Mapping[str, list[ConsumerRecord]],

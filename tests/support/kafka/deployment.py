@@ -174,12 +174,18 @@ class Deployment:
         """Return what is committed in a topic (full name, or that of the table), by partition and offset."""
         return persistently(lambda: self._read(self.full_name(topic), partition))
 
+    def read_together(self, names: Iterable[str]) -> dict[str, list[ConsumerRecord]]:
+        """Return what is committed in several topics, as `read`, by the names given."""
+        chosen = list(names)
+        return persistently(lambda: self._read_together(chosen))
+
+    async def _read_together(self, names: list[str]) -> dict[str, list[ConsumerRecord]]:
+        async with clients.reader(self.settings) as reading:
+            return {name: await _records(reading, self.full_name(name), None) for name in names}
+
     async def _read(self, topic: str, partition: int | None) -> list[ConsumerRecord]:
         async with clients.reader(self.settings) as reading:
-            spans = await following.spans_of(reading, topic)
-            chosen = {place: span for place, span in spans.items() if partition in (None, place.partition)}
-            found = [record async for piece in following.pieces(reading, chosen) for record in piece]
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+            return await _records(reading, topic, partition)
 
     def state(self, partition: int) -> Restorer:
         """Return what the partition's state topic holds, taken in but not yet finished."""
@@ -197,10 +203,24 @@ class Deployment:
         return persistently(lambda: self._ends(self.full_name(topic), isolation_level))
 
     async def _ends(self, topic: str, isolation_level: str) -> dict[int, int]:
-        async with clients.reader(self.settings, isolation_level=isolation_level) as reading:
-            places: list[TopicPartition] = await following.partitions_of(reading._client, topic)
-            ends = await _asked(reading, places)
+        ends = await self._all_ends([topic], isolation_level)
         return {place.partition: end for place, end in ends.items()}
+
+    def unstable(self, names: Iterable[str]) -> list[str]:
+        """Return those of the topics (full names) that have an open transaction just now."""
+        chosen = list(names)
+        stable = persistently(lambda: self._all_ends(chosen, "read_committed"))
+        ends = persistently(lambda: self._all_ends(chosen, "read_uncommitted"))
+        return sorted({place.topic for place, end in ends.items() if stable[place] < end})
+
+    async def _all_ends(self, names: list[str], isolation_level: str) -> dict[TopicPartition, int]:
+        async with clients.reader(self.settings, isolation_level=isolation_level) as reading:
+            await reading._client.set_topics(names)  # else it asks for each topic's leader, one after the other
+            cluster = reading._client.cluster
+            places = [TopicPartition(name, number) for name in names for number in cluster.partitions_for_topic(name)]
+            async with asyncio.timeout(SECONDS_MAX):
+                ends: dict[TopicPartition, int] = await reading.end_offsets(places)
+        return ends
 
     def full_name(self, topic: str) -> str:
         """Return a topic's name with the prefix, if it is one of the table."""
@@ -213,10 +233,11 @@ def _has_work(engine: Engine) -> bool:
     return engine.backlog > 0 or engine.overdue
 
 
-async def _asked(reading: AIOKafkaConsumer, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-    async with asyncio.timeout(SECONDS_MAX):
-        ends: dict[TopicPartition, int] = await reading.end_offsets(places)
-    return ends
+async def _records(reading: AIOKafkaConsumer, topic: str, partition: int | None) -> list[ConsumerRecord]:
+    spans = await following.spans_of(reading, topic)
+    chosen = {place: span for place, span in spans.items() if partition in (None, place.partition)}
+    found = [record async for piece in following.pieces(reading, chosen) for record in piece]
+    return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
 def persistently(ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
