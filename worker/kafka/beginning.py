@@ -32,10 +32,10 @@ class PartitionStopped(Exception):  # noqa: N818  a verdict: a person has to dec
     """The partition can't go on; the message says why, and what to do."""
 
 
-def unless_grown(context: Context) -> None:
+def unless_grown(context: Context, partition: int) -> None:
     """Raise PartitionStopped if the input has got other partitions since the worker was started."""
-    now = context.membership.input_partitions
-    if now not in (None, context.partitions):
+    now = max(context.membership.input_partitions or context.partitions, partition + 1)
+    if now != context.partitions:
         raise PartitionStopped(_grown(context.settings, context.partitions, now))
 
 
@@ -56,7 +56,7 @@ def unless_ours(context: Context, partition: int, checkpoint: Checkpoint) -> Non
         )
 
 
-def _grown(settings: Settings, before: int, now: int | None) -> str:
+def _grown(settings: Settings, before: int, now: int) -> str:
     return (
         f"{settings.events_topic} had {before} partitions and has {now}, so users may have moved between them: make "
         "new topics under another SHOAL_TOPIC_PREFIX, and copy the events there with shoal rekey."
@@ -145,14 +145,15 @@ def over_timestamps(place: TopicPartition, offset: int) -> PartitionStopped:
 
 def over_state(settings: Settings, partition: int, error: Exception) -> PartitionStopped:
     """What to say of a state that can't be used."""
-    named = f"The state of partition {partition} in {settings.topic('state')} can't be used"
+    why = str(error).replace("\n", "; ")
+    named = f"The state of partition {partition} in {settings.topic('state')} can't be used, {why}"
     if isinstance(error, OtherReleaseError):
         return PartitionStopped(
-            f"{named}, {error}: start the release that wrote it, have it take over what this one accepts (shoal "
+            f"{named}: start the release that wrote it, have it take over what this one accepts (shoal "
             "definitions publish), and update then."
         )
     return PartitionStopped(
-        f"{named}, {error}: bring the topic back as it was before that, or begin anew under another SHOAL_TOPIC_PREFIX."
+        f"{named}: bring the topic back as it was before that, or begin anew under another SHOAL_TOPIC_PREFIX."
     )
 
 

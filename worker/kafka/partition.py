@@ -82,7 +82,7 @@ class PartitionTask:
             return
         if self._suspects.everything_breaks:
             raise over_engine(self.partition)
-        unless_grown(self.context)
+        unless_grown(self.context, self.partition)
         self._say("fencing")
         await self._transactions.fence()
         self.running = await self._restored()

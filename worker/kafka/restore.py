@@ -2,8 +2,8 @@
 
 The rule: the end is the read_uncommitted one, and it is reached by *position*. The last stable offset would stop short
 of a predecessor's commit that is still being marked; the offset of the last record would never come where markers,
-aborted records or compaction left nothing to read. Where even the markers are gone there is no position at the end
-either: then it is enough that the broker has said so several times. An open transaction is waited for, and told of.
+aborted records or compaction left nothing to read: the marker or the empty batch at the end of a log is never compacted
+away. A broker that doesn't answer is waited for, and so is somebody else's open transaction, which is told of.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ __all__ = ["restore"]
 
 RECORDS_AT_ONCE = 2_000
 WAIT_MS = 500
-ANSWERS_EMPTY = 3
 FETCH_BYTES = 8 * 1024 * 1024
 
 
@@ -59,32 +58,22 @@ class _Reader:
         self.reading, self.place, self.settings, self.restorer = reading, place, settings, restorer
         # Longer than a transaction of a worker's can stay open: what lasts longer is somebody else's.
         self.patience_seconds = (settings.transaction_timeout_ms + settings.request_timeout_ms) / 1000
-        self._answers_empty = 0
-        self._answered_ms: int | None = None
 
     async def read_to(self, end: int, progress: Callable[[float], None], held_at: Callable[[int], None]) -> None:
         """Read until the position is at `end`."""
         begin = position = await self.reading.position(self.place)
         moved = time.monotonic()
-        while position < end and self._answers_empty < ANSWERS_EMPTY:
+        while position < end:
             await self._take()
             before, position = position, await self.reading.position(self.place)
             if position > before:
-                moved, self._answers_empty = time.monotonic(), 0
+                moved = time.monotonic()
                 progress((position - begin) / max(end - begin, 1))
-            else:
-                self._look(end)
-            if time.monotonic() - moved > self.patience_seconds:
+            elif time.monotonic() - moved > self.patience_seconds:
                 await self._unless_readable(position)
                 held_at(position)
+                moved = time.monotonic()
             await asyncio.sleep(0)  # others have to live too
-
-    def _look(self, end: int) -> None:
-        """Count the answers since the position last moved that had nothing, though nothing was held back."""
-        answered_ms = self.reading.last_poll_timestamp(self.place)
-        if answered_ms != self._answered_ms and (self.reading.last_stable_offset(self.place) or 0) >= end:
-            self._answers_empty += 1
-        self._answered_ms = answered_ms
 
     async def _take(self) -> None:
         found = await self.reading.getmany(self.place, timeout_ms=WAIT_MS, max_records=RECORDS_AT_ONCE)

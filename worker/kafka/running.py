@@ -75,7 +75,7 @@ class Running:
         """Go to the next offset after every assignment, which made positions of its own."""
         membership = self.context.membership
         if self._generation != membership.generation and membership.resume(self.place, self.next_offset):
-            unless_grown(self.context)
+            unless_grown(self.context, self.place.partition)
             self._generation = membership.generation
         return self._generation == membership.generation
 

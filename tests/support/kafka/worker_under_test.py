@@ -4,7 +4,8 @@
                         reaches the step, WHAT is done: kill (SIGKILL itself), stop (SIGSTOP itself), raise,
                         sleep:SECONDS (the whole event loop), mark (nothing)
     SHOAL_TEST_MARKS    a file: each fault writes a line there before it happens, so that tests know that it did
-    SHOAL_TEST_WITHOUT  defences to leave out and other harm, by the names in `worker_harm`, with commas between
+    SHOAL_TEST_WITHOUT  defences to leave out and other harm, by the names in `worker_harm` and
+                        `worker_trouble`, with commas between
 
 Run with `python -m tests.support.kafka.worker_under_test worker`. The rule: without these variables it is the worker.
 """
@@ -16,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.kafka import worker_harm
+from tests.support.kafka import worker_harm, worker_trouble
 from worker import cli
 from worker.kafka import steps
 from worker.kafka.steps import Step
@@ -89,7 +90,7 @@ def main() -> None:
 
     steps.reached = reached
     for name in filter(None, os.environ.get("SHOAL_TEST_WITHOUT", "").split(",")):
-        worker_harm.HARM[name](mark)
+        {**worker_harm.HARM, **worker_trouble.TROUBLE}[name](mark)
     cli.main()
 
 
