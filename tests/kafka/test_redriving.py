@@ -115,7 +115,7 @@ def test_the_newest_letters_are_listed_and_all_are_counted(shop: Deployment) -> 
     assert [letter["offset"] for letter in found["dead_letters"]] == [3, 2]
     text = shop.shoal("dead-letters", "list", "--reason", "not_json").stdout
     assert f"not_json  {shop.settings.events_topic} 1:3" in text
-    assert "\\u001b" in text
+    assert "\\x1b" in text
     assert "the nearest is not_json" in shop.shoal("dead-letters", "list", "--reason", "no_json", status=2).stderr
     assert "no partition 9" in shop.shoal("dead-letters", "redrive", "--from-offset", "9:0", status=2).stderr
     assert "such as 0:1200" in shop.shoal("dead-letters", "redrive", "--from-offset", "all", status=2).stderr

@@ -105,6 +105,9 @@ def test_killed_over_and_over_it_copies_each_record_exactly_once(shop: Deploymen
     records = shop.read(target)
     assert seen(records) == rightly_keyed(events)
     assert all(record.partition == partition_of(record.key, 4) for record in records)
+    for partition in range(4):
+        times = [record.timestamp for record in records if record.partition == partition]
+        assert times == sorted(times), "a user's events lay in several partitions, and lost their order"
 
 
 def test_what_came_since_is_copied_by_the_next_run(shop: Deployment) -> None:

@@ -4,7 +4,18 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.shared import JsonOption, PrefixOption, ServersOption, app, print_json, progress, run, say, settings_of
+from worker.cli.shared import (
+    JsonOption,
+    PrefixOption,
+    ServersOption,
+    app,
+    plain,
+    print_json,
+    progress,
+    run,
+    say,
+    settings_of,
+)
 
 __all__: list[str] = []
 
@@ -56,8 +67,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
         told += [f"{keys['count']:,} keys aren't the user's id ({where}): shoal rekey copies a topic keyed otherwise"]
     told += _counts("timestamps", found["timestamp_types"])
     if late["with_time"]:
+        median, most = late["p50_seconds"], late["p99_seconds"]
         told += [
-            f"events come {late['p50_seconds']:g} s after their own time (median), {late['p99_seconds']:g} s (99 %)",
+            f"events come {median:,.1f} s after their own time (median), 99 % of them within {most:,.1f} s",
             f"{late['late_share']:.1%} later than is waited for, {late['future_share']:.1%} more than 5 minutes early",
         ]
     told += [
@@ -70,11 +82,6 @@ def _counts(title: str, counts: dict[str, int]) -> list[str]:
     if not counts:
         return []
     shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    lines = [f"  {count:>11,}  {_plain(name)}" for name, count in shown[:NAMES_SHOWN]]
+    lines = [f"  {count:>11,}  {plain(name)}" for name, count in shown[:NAMES_SHOWN]]
     more = [f"  {'':>11}  and {len(shown) - NAMES_SHOWN:,} more: --json has them"] if shown[NAMES_SHOWN:] else []
     return [f"{title}:", *lines, *more]
-
-
-def _plain(name: str) -> str:
-    """A name as it is, unless a terminal would obey it."""
-    return name if name.isprintable() else ascii(name)

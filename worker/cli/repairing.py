@@ -1,6 +1,5 @@
 """The commands that repair: dead letters, driven once more, and topics copied under the right keys."""
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from worker.cli.shared import (
     PrefixOption,
     ServersOption,
     app,
+    plain,
     print_json,
     progress,
     run,
@@ -56,7 +56,7 @@ def dead_letters_list(
 
 
 def _line(letter: dict[str, Any]) -> str:
-    beginning = json.dumps(letter["payload"][:60], ensure_ascii=True)[1:-1]
+    beginning = plain(letter["payload"][:72])
     where = f"{letter['topic']} {letter['partition']}:{letter['offset']}"
     return f"{letter['written_at']}  {letter['reason']}  {where}  letter {letter['at']}\n    {beginning}"
 
@@ -127,8 +127,9 @@ def rekey(
     """Copy a topic exactly once, each record with its user's id as key and in the partition any Kafka client gives it.
 
     Values, headers and timestamps stay (a topic with LogAppendTime gives times of its own); a record without a readable
-    user keeps its key. Whatever ends a run, the next one goes on where it stopped: how far it is, is kept with the two
-    topics' names, for as long as the brokers keep offsets of groups (a week by default).
+    user keeps its key. Records are taken in the order of their timestamps over all partitions. Whatever ends a run, the
+    next one goes on where it stopped: how far it is, is kept with the two topics' names, for as long as the brokers
+    keep offsets of groups (a week by default).
     """
     from worker.kafka.rekeying import rekey as copy
 

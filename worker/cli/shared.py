@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEMO_OUTPUT", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "campaigns_app",
-    "console", "definitions_app", "instant_ms", "print_json", "progress", "run", "say", "settings_of", "until_told",
+    "console", "definitions_app", "instant_ms", "plain", "print_json", "progress", "run", "say", "settings_of",
+    "until_told",
 ]  # fmt: skip
 
 app = typer.Typer(
@@ -66,10 +67,10 @@ PrefixOption = Annotated[
 ]
 CURES = {
     "UnknownTopicOrPartitionError": "shoal topics create makes the topics that are missing",
-    "TopicAuthorizationFailedError": "give this user the ACLs the command needs",
-    "GroupAuthorizationFailedError": "give this user the ACLs the command needs",
-    "ClusterAuthorizationFailedError": "give this user the ACLs the command needs",
-    "TransactionalIdAuthorizationFailed": "give this user the ACLs the command needs",
+    "TopicAuthorizationFailedError": "shoal topics acls prints what this user has to be allowed",
+    "GroupAuthorizationFailedError": "shoal topics acls prints what this user has to be allowed",
+    "ClusterAuthorizationFailedError": "shoal topics acls prints what this user has to be allowed",
+    "TransactionalIdAuthorizationFailed": "shoal topics acls prints what this user has to be allowed",
 }
 
 
@@ -88,6 +89,11 @@ def console() -> Console:
 def say(text: str) -> None:
     """Print a text as it is."""
     console().print(text, markup=False, highlight=False)
+
+
+def plain(text: str) -> str:
+    """Return a text of somebody else's as it is, unless a terminal would obey it."""
+    return text if text.isprintable() else ascii(text)
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ compaction leave offsets without a record. What never comes is given up after a 
 """
 
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from worker.errors import JobFailed
 from worker.kafka.clients import reader
 from worker.settings import Settings
 
-__all__ = ["Records", "Span", "everything", "partitions_of", "pieces", "spans_of", "tails"]
+__all__ = ["Records", "Span", "everything", "merged", "partitions_of", "pieces", "spans_of", "tails"]
 
 POLL_MS = 200
 STALL_SECONDS_MAX = 30.0
@@ -73,23 +74,65 @@ async def pieces(reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]
 
     Raises JobFailed where a record can't be read at all, is gone, or nothing comes for half a minute.
     """
-    unread = {partition: span for partition, span in spans.items() if span.begin < span.end}
-    reading.assign(list(unread))
-    for partition, span in unread.items():
-        reading.seek(partition, span.begin)
-    moved = time.monotonic()
-    positions = {partition: span.begin for partition, span in unread.items()}
-    while unread:
-        for partition, records in (await _polled(reading, list(unread))).items():
-            if wanted := [record for record in records if record.offset < unread[partition].end]:
-                yield wanted
-        before, positions = positions, {partition: await reading.position(partition) for partition in unread}
-        for partition in [partition for partition, position in positions.items() if position >= unread[partition].end]:
-            reading.pause(partition)
-            del unread[partition]
-        moved = time.monotonic() if positions != before else moved
-        if unread and time.monotonic() - moved > STALL_SECONDS_MAX:
-            raise JobFailed(f"Nothing more comes from {_told(unread)}: see that the brokers are well, and try again.")
+    following = _Following(reading, spans)
+    while following.unread:
+        for records in (await following.poll(list(following.unread))).values():
+            yield records
+
+
+async def merged(reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records of the spans in the order of their times, as far as each partition's order allows.
+
+    Raises JobFailed as `pieces`.
+    """
+    following = _Following(reading, spans)
+    heads: dict[TopicPartition, deque[ConsumerRecord]] = {partition: deque() for partition in spans}
+    while following.unread or any(heads.values()):
+        empty = [partition for partition in following.unread if not heads[partition]]
+        if empty:
+            for partition, records in (await following.poll(empty)).items():
+                heads[partition] += records
+            continue
+        partition = min((head[0].timestamp, partition) for partition, head in heads.items() if head)[1]
+        yield heads[partition].popleft()
+
+
+class _Following:
+    """A consumer on its way through spans; `unread` are those whose end it hasn't reached."""
+
+    def __init__(self, reading: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]) -> None:
+        self.unread = {partition: span for partition, span in spans.items() if span.begin < span.end}
+        self._reading = reading
+        self._positions = {partition: span.begin for partition, span in self.unread.items()}
+        self._moved = time.monotonic()
+        reading.assign(list(self.unread))
+        for partition, span in self.unread.items():
+            reading.seek(partition, span.begin)
+
+    async def poll(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Records]:
+        """Return what has come of some of the unread partitions, perhaps nothing."""
+        found = {}
+        for partition, records in (await _polled(self._reading, partitions)).items():
+            end = self.unread[partition].end
+            if wanted := [record for record in records if record.offset < end]:
+                found[partition] = wanted
+        for partition in partitions:
+            await self._look_at(partition)
+        if time.monotonic() - self._moved > STALL_SECONDS_MAX:
+            raise JobFailed(
+                f"Nothing more comes from {_told(partitions)}: see that the brokers are well, and try again."
+            )
+        return found
+
+    async def _look_at(self, partition: TopicPartition) -> None:
+        """See how far a partition is, and leave it at its end."""
+        position = await self._reading.position(partition)
+        if position != self._positions[partition]:
+            self._positions[partition] = position
+            self._moved = time.monotonic()
+        if position >= self.unread[partition].end:
+            self._reading.pause(partition)
+            del self.unread[partition]
 
 
 async def _polled(reading: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Mapping[TopicPartition, Records]:

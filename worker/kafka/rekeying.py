@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import reader
-from worker.kafka.following import Records, Span, partitions_of, pieces, spans_of
+from worker.kafka.following import Records, Span, merged, partitions_of, pieces, spans_of
 from worker.kafka.keys import key_of
 from worker.kafka.offsets import committed
 from worker.kafka.publishing import in_force
@@ -131,16 +131,15 @@ class _Copying:
 async def _batches(
     reading: AIOKafkaConsumer, spans: dict[TopicPartition, Span], records_max: int
 ) -> AsyncIterator[Records]:
-    """The records of the spans, as many at a time as a transaction takes."""
+    """The records of the spans in the order of their times, as many at once as a transaction takes."""
     batch: Records = []
     size_bytes = 0
-    async for piece in pieces(reading, spans):
-        for record in piece:
-            batch.append(record)
-            size_bytes += record.serialized_value_size
-            if len(batch) >= records_max or size_bytes >= BYTES_MAX:
-                yield batch
-                batch, size_bytes = [], 0
+    async for record in merged(reading, spans):
+        batch.append(record)
+        size_bytes += record.serialized_value_size
+        if len(batch) >= records_max or size_bytes >= BYTES_MAX:
+            yield batch
+            batch, size_bytes = [], 0
     if batch:
         yield batch
 

@@ -23,7 +23,6 @@ from worker.settings import Settings
 
 __all__ = ["Written", "append", "now", "partition_of", "started", "write"]
 
-STOP_SECONDS_MAX = 20.0
 WRITE_SECONDS_MAX = 60.0
 KEYS_REMEMBERED = 1 << 17  # hashing a key takes longer than all else about it
 
@@ -54,7 +53,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 @asynccontextmanager
 async def started(settings: Settings, transactional_id: str | None = None) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer for the length of a `with`; left by an exception it is thrown away with what it holds.
+    """A started producer for the length of a `with`, thrown away at its end: wait for what is sent within.
 
     Raises JobFailed or WrongUsage if no broker can be used.
     """
@@ -67,11 +66,8 @@ async def started(settings: Settings, transactional_id: str | None = None) -> As
         raise await why(settings, security(settings)) from error
     try:
         yield producing
-        async with asyncio.timeout(STOP_SECONDS_MAX):
-            await producing.stop()
-    except BaseException:
-        await discard(producing)
-        raise
+    finally:
+        await discard(producing)  # whoever wrote has waited for it: there is nothing to flush
 
 
 async def write(producing: AIOKafkaProducer, topic: str, partitions: int, records: Iterable[Written]) -> int:
