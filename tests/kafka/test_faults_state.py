@@ -4,7 +4,7 @@ The rule: who can't go on without a guess writes nothing at all; whoever can isn
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -132,12 +132,12 @@ def test_a_lost_state_topic_is_not_taken_for_a_beginning(shop: Deployment) -> No
 
 def test_the_checkpoint_counts_whatever_becomes_of_the_groups_offsets(shop: Deployment) -> None:
     """Deleted, set back, set beyond the end: the worker goes on where its state stands, and mends them."""
-    ends = {partition: shop.end_of_input(partition) for partition in (0, 1)}
-    for number, meddle in enumerate((
+    meddles: list[Callable[[], None]] = [
         lambda: meddling.delete_group(shop),
-        lambda: meddling.commit(shop, dict.fromkeys(ends, 1)),
-        lambda: meddling.commit(shop, dict.fromkeys(ends, 1_000_000)),
-    )):  # fmt: skip
+        lambda: meddling.commit(shop, dict.fromkeys((0, 1), 1)),
+        lambda: meddling.commit(shop, dict.fromkeys((0, 1), 1_000_000)),
+    ]
+    for number, meddle in enumerate(meddles):
         meddle()
         worker = shop.start_worker(f"worker-{number}")
         worker.wait_for(RUNS, count=2)

@@ -22,6 +22,7 @@ __all__ = ["Membership"]
 
 START_SECONDS_MAX = 60.0
 FETCH_BYTES = 4 * 1024 * 1024
+METADATA_AGE_MS = 30_000  # so long an input may have grown before it is noticed
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -39,6 +40,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             settings, group_id=settings.group, group_instance_id=settings.instance_id,
             session_timeout_ms=settings.session_timeout_ms, heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=settings.rebalance_timeout_ms, max_partition_fetch_bytes=FETCH_BYTES,
+            metadata_max_age_ms=METADATA_AGE_MS,
             # One alone: aiokafka sends a JoinGroup for every assignor in the list.
             partition_assignment_strategy=(StickyPartitionAssignor,),
         )  # fmt: skip

@@ -3,11 +3,13 @@
 The rule: a function per trouble that patches one place of the worker, and marks that it has happened.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from worker.core import restoring
 from worker.core.engine import Engine
+from worker.core.records import Effects
+from worker.kafka import membership
 from worker.language import definitions
 from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mistakes import Mistake
@@ -28,24 +30,30 @@ def _refuse_definitions(mark: Mark) -> None:
             mark({"what": "refused", "version": definitions.load(text, mapping).definitions.version})
             raise DefinitionsError([Mistake(1, 1, "", "a word that this release doesn't know")])
 
-    restoring.definitions = Refusing  # type: ignore[assignment]
+    vars(restoring)["definitions"] = Refusing
 
 
 def _break_over_marked_records(mark: Mark) -> None:
     """The engine fails over a batch with a marked record in it, when it has already changed."""
-    step = Engine.step
+    step: Callable[..., Effects] = Engine.step
 
-    def failing(engine: Engine, payloads: Any, *rest: Any, **options: Any) -> Any:
+    def failing(engine: Engine, payloads: Sequence[bytes], *rest: Any, **options: Any) -> Effects:
         effects = step(engine, payloads, *rest, **options)
         if any(BREAKS_THE_ENGINE in payload for payload in payloads):
             mark({"what": "broken", "records": len(payloads)})
             raise ZeroDivisionError
         return effects
 
-    Engine.step = failing  # type: ignore[method-assign]
+    setattr(Engine, "step", failing)  # noqa: B010  mypy has a say about the other way
+
+
+def _look_often(_: Mark) -> None:
+    """The worker looks every second whether its topics have grown."""
+    membership.METADATA_AGE_MS = 1_000
 
 
 TROUBLE: Mapping[str, Callable[[Mark], None]] = {
     "refused_definitions": _refuse_definitions,
+    "hasty_metadata": _look_often,
     "marked_records": _break_over_marked_records,
 }
