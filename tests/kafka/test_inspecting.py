@@ -1,10 +1,13 @@
 """`shoal events check`: what the workers would make of the input, counted by hand on a small topic."""
 
+import asyncio
 import json
 import time
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record._crc32c import crc
 
 from tests.kafka.commands import Deployment
 from tests.support.kafka.broker import Broker
@@ -78,3 +81,20 @@ def test_an_empty_topic_has_nothing_to_tell(shop: Deployment) -> None:
     """No division by nothing, in either form."""
     assert json.loads(shop.shoal("events", "check", "--json").stdout)["read"] == 0
     assert shop.shoal("events", "check").stdout.startswith("0 records of ")
+
+
+def test_a_header_that_no_client_can_read_is_a_sentence(shop: Deployment) -> None:
+    """Status 1 and where it is, instead of the same error over and over."""
+
+    async def spoil() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=shop.settings.bootstrap_servers) as producing:
+            batch = producing.create_batch()
+            batch.append(key=b"u-1", value=b"{}", timestamp=1, headers=[("name", b"")])
+            spoilt = bytearray(batch._build()).replace(b"name", b"\xff\xff\xff\xff")
+            spoilt[17:21] = crc(bytes(spoilt[21:])).to_bytes(4, "big")
+            batch._buffer = spoilt
+            await (await producing.send_batch(batch, shop.settings.events_topic, partition=1))
+
+    asyncio.run(spoil())
+    told = shop.shoal("events", "check", status=1).stderr
+    assert told.startswith(f"A record in {shop.settings.events_topic} 1 has a header name that isn't UTF-8")

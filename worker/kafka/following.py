@@ -140,8 +140,8 @@ async def _polled(reading: AIOKafkaConsumer, partitions: list[TopicPartition]) -
         return await reading.getmany(*partitions, timeout_ms=POLL_MS)
     except UnicodeDecodeError as error:
         raise JobFailed(
-            f"{_told(partitions)} has a record with a header name that isn't UTF-8, which no Python client can read: "
-            "wait until retention has taken it, or delete the records up to it."
+            f"A record in {_told(partitions)} has a header name that isn't UTF-8, which this client can't read: wait "
+            "until retention has taken it, or delete the records up to it."
         ) from error
     except OffsetOutOfRangeError as error:
         raise JobFailed(
