@@ -9,6 +9,7 @@ from worker.language.mapping import Mapping
 __all__ = ["warm_up"]
 
 DEFINITIONS = "{version: 0, segments: [{id: warm, enter: views_total > 0}]}"
+ANOTHER = "{version: 1, segments: [{id: warm, enter: orders_total > 0}]}"
 EVENT = b'{"type":"track","event":"Product Viewed","userId":"warm-up","timestamp":0,"properties":{}}'
 
 
@@ -18,5 +19,6 @@ def warm_up() -> None:
     engine = Engine(definitions.load(DEFINITIONS, mapping), mapping)
     engine.step([EVENT], [0], wall_ms=0)
     engine.tick(1, wall_ms=0)
-    engine.work(1, wall_ms=0)
+    engine.publish(definitions.load(ANOTHER, mapping), wall_ms=0)
+    engine.explain("warm-up")
     gc.freeze()  # what the compiler keeps lasts as long as the process: no collection need look at it again
