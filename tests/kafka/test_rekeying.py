@@ -31,11 +31,12 @@ def shop(broker: Broker, prefix: str) -> Deployment:
 
     async def create() -> None:
         kept = {"retention.ms": "-1"}  # the records say they are old
-        topics = [
-            NewTopic(f"{prefix}{name}", count, 1, topic_configs=kept) for name, count in (("raw", 3), ("copy", 4))
-        ]
+        counts = {f"{prefix}raw": 3, f"{prefix}copy": 4}
         async with clients.admin(made.settings) as admin:
-            await admin.create_topics(topics)
+            await admin.create_topics([NewTopic(name, count, 1, topic_configs=kept) for name, count in counts.items()])
+            there: set[str] = set()
+            while not counts.keys() <= there:  # what is made is seen a moment later
+                there = set(await admin.list_topics())
 
     asyncio.run(create())
     return made
