@@ -1,4 +1,4 @@
-"""The commands that bring records onto the input topic: from files, from another topic, from the dead letters."""
+"""The command that brings files of events onto the input topic."""
 
 from pathlib import Path
 from typing import Annotated
