@@ -122,7 +122,7 @@ class Partitions(Service):  # type: ignore[misc]
 async def run(settings: Settings) -> None:
     """Be a worker until SIGTERM or SIGINT. Raises WrongUsage for topics that are wrong, JobFailed if it breaks."""
     logs.configure(settings.log_level, sys.stderr)
-    wire.install()
+    wire.install(settings.events_topic, settings.topic("state"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -8,7 +8,7 @@ Rows are read straight to where they stay; those under an older layout are carri
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import msgspec
@@ -282,14 +282,19 @@ def _version_after(point: Point, before: VersionInForce | None) -> VersionInForc
             raise StateRecordError("its first version has no definitions")
         return VersionInForce(before.checked, before.mapping, model, clock_ms, "model", Retired())
     try:
-        mapping = Mapping.parse(point.mapping)
-        checked = definitions.load(point.definitions, mapping)
+        mapping, checked = _understood(point.definitions, point.mapping)
     except DefinitionsError as error:
         raise OtherReleaseError(f"this release refuses the definitions in force: {error}") from error
     if checked.hash != point.hash:
         raise OtherReleaseError(f"the definitions in force ({point.hash}) mean something else to this release")
     retired = retired_by(checked.definitions, before.checked.definitions) if before else Retired()
     return VersionInForce(checked, mapping, model, clock_ms, "definition", retired)
+
+
+@lru_cache(maxsize=8)  # all partitions of a worker are under the same few, and reading YAML takes a while
+def _understood(text: str, mapping_text: str) -> tuple[Mapping, Checked]:
+    mapping = Mapping.parse(mapping_text)
+    return mapping, definitions.load(text, mapping)
 
 
 def _complete(found: Iterable[int], count: int) -> range:

@@ -7,17 +7,16 @@ they who are wrong: then nothing more is refused, and the partition stops.
 
 from collections.abc import Sequence
 
-from aiokafka.structs import ConsumerRecord
-
 from worker.core.engine import Engine
 from worker.core.records import Effects
+from worker.kafka.wire import Record
 from worker.observe.logs import log
 
 __all__ = ["EngineFault", "Records", "Suspects"]
 
-Records = Sequence[ConsumerRecord[bytes, bytes]]
+Records = Sequence[Record]
 ATTEMPTS_ALONE = 2
-REFUSED_IN_A_ROW_MAX = 3
+REFUSED_IN_A_ROW_MAX = 10
 
 
 class EngineFault(Exception):  # noqa: N818  whose fault it is
@@ -78,7 +77,7 @@ class Suspects:
             guilty = next(record for record in records if record.offset == self._guilty)
             log("partition").error(
                 "A record breaks the engine and becomes a dead letter: report it.",
-                partition=guilty.partition, offset=guilty.offset,
+                partition=engine.partition, offset=guilty.offset,
             )  # fmt: skip
             effects.add(engine.refused(guilty.value or b"", guilty.offset))
         if taken:
