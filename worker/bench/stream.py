@@ -14,7 +14,7 @@ import numpy.typing as npt
 from worker.bench.workload import CATEGORIES
 from worker.core.effects import iso
 
-__all__ = ["DAY_MS", "START_MS", "Stream"]
+__all__ = ["DAY_MS", "START_MS", "Stream", "user_id"]
 
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -108,3 +108,8 @@ def _event(slot: int, time_ms: int, kind: int, product: int, number: int) -> byt
         f'"context":{{"timezone":"{ZONES[slot % 3]}","library":{{"name":"analytics.js"}}}},{what}}}'
     )
     return text.encode()
+
+
+def user_id(payload: bytes) -> bytes:
+    """Return the user id of one of these events, which is its key on a topic."""
+    return payload.partition(b'"userId":"')[2].partition(b'"')[0]

@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from worker.cli import (  # noqa: F401  they declare their commands
     asking,
+    benching,
     feeding,
     inspecting,
     offline,

@@ -8,14 +8,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from worker.cli.shared import (
     DEMO_OUTPUT,
     JsonOption,
     MappingOption,
     app,
-    bench_app,
     console,
     definitions_app,
     instant_ms,
@@ -133,19 +131,6 @@ def definitions_test(
     print(f"{len(verdicts) - failed} passed, {failed} failed")
     if failed:
         raise typer.Exit(1)
-
-
-@bench_app.command("core", short_help="Measure it on one core.")
-def bench_core(as_json: JsonOption = False) -> None:
-    """Measure the engine on one core: CPU per event, bytes per user, re-evaluation, the storm. Under five minutes."""
-    from worker.bench import core
-
-    errors = Console(stderr=True)
-    result = core.run(say=errors.print if errors.is_terminal else None)
-    if as_json:
-        print_json(result)
-    else:
-        console().print(core.as_table(result))
 
 
 def _somebody(out: Path) -> str | None:

@@ -3,14 +3,14 @@
 Per user, the running hour and the 24 before it (the hops of Shoal's window `24h`), each with four measures by the time
 of the event: views, cart adds, orders, and what they came to in hundredths. Every event moves the user's newest hour on
 if it is later, is counted in its own hour (nowhere if that hour is gone), and then her tier is judged as of the newest
-hour. Only the standard library: it runs in each peer's own environment. `definitions.yaml` says the same to Shoal,
-`streams/` in Java.
+hour. Only the standard library: it runs in each peer's own environment. `worker/bench/definitions/equivalent.yaml` says
+the same to Shoal, `streams/` in Java.
 """
 
 from datetime import datetime
 from typing import Any, Final
 
-__all__ = ["NONE", "PARTITIONS", "State", "apply", "change", "fresh"]
+__all__ = ["NONE", "PARTITIONS", "State", "apply", "change", "fresh", "tier_at"]
 
 State = list[int]  # the newest hour, the tier's number, then HOURS × MEASURES, an hour's at its number modulo HOURS
 
@@ -51,6 +51,14 @@ def apply(state: State, event: dict[str, Any]) -> tuple[bool, str | None]:
             state[place + SPEND] += round(event["properties"]["total"] * 100)
     state[1] = _judged(state)
     return counted or hour > newest, TIERS[state[1]] if state[1] != tier else None
+
+
+def tier_at(state: State, hour: int) -> str:
+    """Return the tier of a user whose time has gone on to an hour without an event."""
+    later = list(state)
+    if hour > state[0]:
+        _move_on(later, hour)
+    return TIERS[_judged(later)]
 
 
 def change(event: dict[str, Any], tier: str) -> dict[str, str]:

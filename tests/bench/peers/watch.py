@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.bench.peers.cluster import Cluster
-from tests.bench.peers.cpu import cpu_seconds, listener
+from worker.bench.processes import cpu_seconds, listener
 from worker.errors import JobFailed
 
 __all__ = ["Mark", "figures", "watch"]

@@ -1,10 +1,12 @@
-"""CPU time of processes as Linux counts it, and which process listens on a port."""
+"""What processes of this machine use, as Linux counts it: CPU time, and which process listens on a port."""
 
 import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["cpu_seconds", "listener"]
+__all__ = ["cpu_seconds", "is_local", "listener"]
 
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 LISTENING: Final = "0A"
@@ -18,6 +20,16 @@ def cpu_seconds(pid: int) -> float:
     # The command's name stands in parentheses and may hold anything, also parentheses and blanks.
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICKS_PER_SECOND
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine: whether something here could listen at an address of its."""
+    with suppress(OSError):
+        for family, kind, _, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+            with suppress(OSError), socket.socket(family, kind) as trying:
+                trying.bind(address)
+                return True
+    return False
 
 
 def listener(port: int) -> int | None:
