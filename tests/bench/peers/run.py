@@ -1,4 +1,4 @@
-"""`python -m tests.bench.peers.run --bootstrap …`: what the same job costs each peer, on the same topic of one broker.
+"""`python -m tests.bench.peers.run`: what the same job costs each peer, on the same topic of one broker.
 
 Two CPU times per event: `cold`, from the peer's start to the last event; `warm`, of the second half of the events only,
 when caches are filled and a JVM has compiled what is hot (which takes it a million events). They include everything
@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +24,10 @@ from rich.console import Console
 from tests.bench.peers.cluster import Cluster
 from tests.bench.peers.contenders import LOG, PEERS, Peer
 from tests.bench.peers.events import Expected, keyed
-from tests.bench.peers.report import as_table
 from tests.bench.peers.watch import figures, watch
+from tests.support.kafka.broker import Broker
 from worker.bench.meter import machine
+from worker.bench.peers_report import as_table
 from worker.errors import JobFailed, ShoalError, WrongUsage
 
 __all__ = ["measure"]
@@ -38,6 +40,7 @@ EVENTS: Final = 2_000_000
 EVENTS_MIN: Final = 1_000
 USERS: Final = 50_000
 STOP_SECONDS_MAX: Final = 30.0
+JAVA_OPTIONS: Final = ("-Xmx1g", "-XX:TieredStopAtLevel=4")  # of our own broker: it runs for minutes, not seconds
 LAST_WORDS: Final = 5  # lines of a peer's log
 
 
@@ -51,7 +54,7 @@ class Given:
 
 
 def measure(
-    bootstrap: str,
+    bootstrap: str | None,
     events: int = EVENTS,
     repeats: int = 1,
     *,
@@ -60,20 +63,32 @@ def measure(
 ) -> Data:
     """Write events onto a new topic and let every peer do the job on it, one after the other, `repeats` times in turn.
 
+    Without `bootstrap` on a broker that is started for it.
     Returns `events`, `users`, `machine` and `peers`: an object for each, with the figures of that of its runs that took
     the least warm CPU, and all `runs`. A run has what `watch.figures` says, `results` (how many records it wrote),
-    `results_expected`, and the users whose last tier is wrong, as `differences`. `say` is told what is being done. The
-    topics are deleted at the end.
+    `results_expected`, and the users whose last tier is wrong, as `differences` (both None where nobody can say). `say`
+    is told what is being done. The topics are deleted at the end.
 
     Raises:
         JobFailed: no broker answers, or a peer ended or stood still before it was done.
         WrongUsage: the address or a number is wrong, or the peers can't be made ready here.
     """
-    if not ADDRESS.fullmatch(bootstrap):
+    if bootstrap is not None and not ADDRESS.fullmatch(bootstrap):
         raise WrongUsage(f"{bootstrap} isn't the address of a broker: give host:port, as in 127.0.0.1:9092.")
     if events < EVENTS_MIN or repeats < 1:
         raise WrongUsage(f"At least {EVENTS_MIN:,} events and one run are needed to say anything: ask for more.")
-    return asyncio.run(_measure(bootstrap, events, repeats, peers, say))
+    with _broker(bootstrap) as address:
+        return asyncio.run(_measure(address, events, repeats, peers, say))
+
+
+@contextmanager
+def _broker(bootstrap: str | None) -> Iterator[str]:
+    """The address of the broker that is given, or of one of our own, made to last rather than to start quickly."""
+    if bootstrap is not None:
+        yield bootstrap
+        return
+    with Broker(java_options=JAVA_OPTIONS) as broker:
+        yield broker.bootstrap
 
 
 async def _measure(bootstrap: str, events: int, repeats: int, peers: Sequence[Peer], say: Say) -> Data:
@@ -138,17 +153,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 async def _judged(cluster: Cluster, peer: Peer, output: str, expected: Expected) -> Data:
-    """Count the results and hold every user's last tier to what it should be."""
+    """Count the results and hold every user's last tier to what it should be, where that is known."""
     results = 0
     tiers: dict[str, str] = {}
     async for value in cluster.read(output):
         results += 1
         peer.fold(json.loads(value), tiers, expected.as_of)
-    return {
-        "results": results,
-        "results_expected": expected.changes,
-        "differences": expected.differences(tiers),
-    }
+    due, wrong = peer.judged(tiers, expected)
+    return {"results": results, "results_expected": due, "differences": wrong}
 
 
 def _best(peer: Peer, runs: list[Data]) -> Data:
@@ -159,7 +171,7 @@ def _best(peer: Peer, runs: list[Data]) -> Data:
 def main() -> int:
     """Return the exit status: 0 done, 1 the job failed, 2 wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.peers.run", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--bootstrap", required=True, help="a broker on this machine, host:port")
+    parser.add_argument("--bootstrap", help="a broker on this machine, host:port (default: one of its own)")
     parser.add_argument("--events", type=int, default=EVENTS, help="how many (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=1, help="runs of each peer, of which the best is shown")
     parser.add_argument(

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from tests.bench.peers import job
-from tests.bench.peers.contenders import fold_segment_change
-from tests.bench.peers.events import Expected, keyed, partition
+from tests.bench.peers.contenders import Shoal
+from tests.bench.peers.events import Expected, differences, keyed, partition
+from worker.bench.kafka_place import DEFINITIONS
 from worker.files import configuration
 from worker.files.replay import Request, replay
-
-DEFINITIONS = Path(__file__).with_name("definitions.yaml")
 
 
 def event(name: str, at: str = "10:00", day: int = 2, **properties: Any) -> dict[str, Any]:
@@ -69,25 +68,33 @@ def test_the_events_are_the_same_every_time_and_keyed_by_user() -> None:
     assert {partition(user) for user, _ in pairs} == set(range(job.PARTITIONS))
 
 
+def test_time_that_passes_changes_the_tier_and_not_the_state() -> None:
+    """What happened at ten counts for whoever lets time pass until the next day's hour of ten, and not after it."""
+    state = job.fresh()
+    job.apply(state, event("Product Added"))
+    before, hour = list(state), state[0]
+    assert [job.tier_at(state, hour + passed) for passed in (-1, 0, 24, 25)] == ["low", "low", "low", "none"]
+    assert state == before
+
+
 def test_a_wrong_tier_is_found() -> None:
     """A user with another tier, with one too many and with none are named; the tier `none` is as good as no result."""
-    expected = Expected()
-    expected.tiers = {"a": "low", "b": "mid", "c": "none", "d": "high"}
-    assert expected.differences({"a": "mid", "b": "mid", "d": "high", "e": "low"}) == ["a", "e"]
-    assert expected.differences({"a": "low", "b": "mid", "d": "none"}) == ["d"]
+    wanted = {"a": "low", "b": "mid", "c": "none", "d": "high"}
+    assert differences(wanted, {"a": "mid", "b": "mid", "d": "high", "e": "low"}) == ["a", "e"]
+    assert differences(wanted, {"a": "low", "b": "mid", "d": "none"}) == ["d"]
 
 
 def test_shoal_comes_to_the_same_tiers_under_the_definitions(tmp_path: Path) -> None:
-    """Of events in order of time every user's tier, as of her last event, is what the job says, with every tier met."""
-    pairs = [pair for batch in keyed(20_000, users=1_000) for pair in batch]
-    pairs.sort(key=lambda pair: json.loads(pair[1])["timestamp"])
+    """Every user's tier, as of her last event, is what the job says, late events or not, with every tier met."""
+    pairs = [pair for batch in keyed(20_000, users=1_000) for pair in batch if partition(pair[0]) == 0]
     expected = Expected()
     expected.told(pairs)
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(payload for _, payload in pairs))
-    replay(configuration.load(DEFINITIONS), Request([file], tmp_path / "out", None, 10_000))
+    replay(configuration.load(DEFINITIONS["equivalent"]), Request([file], tmp_path / "out", None, 10_000))
     tiers: dict[str, str] = {}
+    shoal = Shoal("Shoal", DEFINITIONS["equivalent"])
     for line in (tmp_path / "out" / "segment-changes.jsonl").read_text(encoding="utf-8").splitlines():
-        fold_segment_change(json.loads(line), tiers, expected.as_of)
-    assert expected.differences(tiers) == []
+        shoal.fold(json.loads(line), tiers, expected.as_of)
+    assert shoal.judged(tiers, expected) == (None, [])
     assert set(tiers.values()) == {"none", "low", "mid", "high"}

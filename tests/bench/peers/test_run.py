@@ -1,6 +1,6 @@
 """The benchmark of the peers on a real broker, with few events: what it says, not how fast anything is.
 
-Faust stands for all peers: it is the one that needs nothing beyond what the tests have.
+Faust stands for all others: it is the one that needs nothing beyond what the tests have.
 """
 
 import asyncio
@@ -9,18 +9,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from tests.bench.peers.cluster import Cluster
-from tests.bench.peers.contenders import Program
-from tests.bench.peers.cpu import cpu_seconds, listener
-from tests.bench.peers.report import as_table
+from tests.bench.peers.contenders import PEERS, Program, Shoal
 from tests.bench.peers.run import measure
 from tests.bench.peers.watch import Mark, figures
 from tests.support.kafka.broker import Broker
+from worker.bench import peers
+from worker.bench.peers_report import as_table
+from worker.bench.processes import cpu_seconds, is_local, listener
 from worker.errors import JobFailed, WrongUsage
 
 pytestmark = pytest.mark.xdist_group("kafka-0")
@@ -39,26 +41,34 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def result(broker: Broker) -> Data:
-    """What is said of Faust."""
+    """What is said of Faust and of Shoal, under both definitions."""
     faust = Program("Faust", "at least once", lambda: [sys.executable, "-m", "tests.bench.peers.faust_app"])
-    return measure(broker.bootstrap, EVENTS, peers=[faust])
+    return measure(broker.bootstrap, EVENTS, peers=[faust, *(peer for peer in PEERS if isinstance(peer, Shoal))])
 
 
-def test_a_peer_does_the_job(result: Data) -> None:
-    """It was given all events, wrote every change of tier, and left every user in the right one."""
-    (peer,) = result["peers"]
-    assert peer["events"] == result["events"] == EVENTS
-    assert peer["results"] == peer["results_expected"] > 0
-    assert peer["differences"] == []
+def test_each_peer_does_the_job(result: Data) -> None:
+    """They were given all events and left every user in the right tier; Faust wrote every change of one."""
+    assert [peer["events"] for peer in result["peers"]] == [EVENTS] * 3
+    faust, shoal, demo = result["peers"]
+    assert faust["results"] == faust["results_expected"] > 0
+    assert faust["differences"] == shoal["differences"] == []
+    assert shoal["results"] > 0
+    assert demo["results"] > 0
+
+
+def test_what_nobody_can_say_is_left_open(result: Data) -> None:
+    """Other definitions give other results, and of what time changes the others know nothing."""
+    _, shoal, demo = result["peers"]
+    assert shoal["results_expected"] is demo["results_expected"] is demo["differences"] is None
 
 
 def test_its_cpu_and_the_brokers_are_told(result: Data) -> None:
     """Both took some, and there is a line for each run."""
-    (peer,) = result["peers"]
-    assert peer["cold_us"] > 0
-    assert peer["broker_cold_us"] > 0
-    assert peer["events_per_second"] > 0
-    assert [run["cold_us"] for run in peer["runs"]] == [peer["cold_us"]]
+    for peer in result["peers"]:
+        assert peer["cold_us"] > 0
+        assert peer["broker_cold_us"] > 0
+        assert peer["events_per_second"] > 0
+        assert [run["cold_us"] for run in peer["runs"]] == [peer["cold_us"]]
 
 
 def test_nothing_is_left_on_the_broker(result: Data, broker: Broker) -> None:
@@ -75,7 +85,7 @@ def test_nothing_is_left_on_the_broker(result: Data, broker: Broker) -> None:
 
 
 def test_the_table_is_uncut_on_80_columns(result: Data) -> None:
-    """A person sees the peer with its figures, and what it promises."""
+    """A person sees each peer with its figures and what it promises; a ratio to Shoal only where there is one."""
     console = Console(width=80, file=None)
     with console.capture() as capture:
         console.print(as_table(result))
@@ -124,3 +134,16 @@ def test_the_listener_of_a_port_is_found() -> None:
         found = listener(port)
     assert found == os.getpid()
     assert listener(port) is None
+
+
+def test_this_machine_is_told_from_others() -> None:
+    """Loopback is here; an address that only documentation uses is not, nor is a name that nobody has."""
+    assert is_local("127.0.0.1")
+    assert not is_local("192.0.2.1")
+    assert not is_local("nobody.invalid")
+
+
+def test_without_a_checkout_there_are_no_peers(tmp_path: Path) -> None:
+    """What is installed has them not; a sentence says where they are."""
+    with pytest.raises(WrongUsage, match="from a checkout"):
+        peers.run(EVENTS, lambda _: None, tmp_path)
