@@ -17,9 +17,10 @@ from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mapping import SHIPPED, Mapping
 from worker.observe.logs import log
 
-__all__ = ["COMMANDS", "DEFINITIONS", "FOLLOWED", "MODELS", "Control", "Issued", "Published"]
+__all__ = ["COMMANDS", "FOLLOWED", "Control", "Issued", "Published"]
 
-DEFINITIONS, MODELS, COMMANDS = FOLLOWED = ("definitions", "models", "commands")
+COMMANDS = "commands"
+FOLLOWED = ("definitions", "models", COMMANDS)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from schemas import cloudevents
 from schemas.topics import BY_NAME
 from worker.core.records import Effects
 
-__all__ = ["Headers", "Outbox", "Outgoing"]
+__all__ = ["Outbox", "Outgoing"]
 
 Headers = list[tuple[str, bytes]]
 Outgoing = tuple[bytes | None, bytes, Headers]
