@@ -97,8 +97,8 @@ class PartitionTask:
     async def _back_off(self, error: Exception) -> None:
         """Discard everything and wait: longer every time in a row, and after a fencing until heartbeats could tell."""
         cause = cause_of(error)
-        if isinstance(error, EngineFault):
-            self._suspects.blame(error)
+        if isinstance(error, EngineFault) and self._suspects.blame(error):
+            self._failures = 0  # it gets nearer to the one
         pause_seconds = min(BACKOFF_SECONDS_MIN * 2.0**self._failures, BACKOFF_SECONDS_MAX)
         self._failures = min(self._failures + 1, 10)
         if cause == "fenced":

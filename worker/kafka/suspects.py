@@ -12,7 +12,7 @@ from worker.core.records import Effects
 from worker.kafka.wire import Record
 from worker.observe.logs import log
 
-__all__ = ["EngineFault", "Records", "Suspects"]
+__all__ = ["REFUSED_IN_A_ROW_MAX", "EngineFault", "Records", "Suspects"]
 
 Records = Sequence[Record]
 ATTEMPTS_ALONE = 2
@@ -33,39 +33,48 @@ class Suspects:
     def __init__(self) -> None:
         self._records_max: int | None = None
         self._until = 0
+        self._alone: int | None = None
         self._attempts = 0
         self._guilty: int | None = None
+        self._is_found = False
         self._refused_in_a_row = 0
         self._refused_until = 0
 
     @property
     def everything_breaks(self) -> bool:
         """Whether so many records in a row have been found guilty that it can't be for what is in them."""
-        return self._refused_in_a_row >= REFUSED_IN_A_ROW_MAX and self._attempts >= ATTEMPTS_ALONE
+        return self._guilty is not None and self._refused_in_a_row >= REFUSED_IN_A_ROW_MAX
 
     def records_max(self, most: int) -> int:
         """How many records to take at once, at most."""
         return most if self._records_max is None else min(most, self._records_max)
 
-    def blame(self, fault: EngineFault) -> None:
-        """Draw the circle closer after a fault."""
+    def blame(self, fault: EngineFault) -> bool:
+        """Draw the circle closer after a fault; return whether that was possible."""
         if not fault.offsets:
-            return
+            return False
+        self._is_found = False
         self._until = max(self._until, fault.offsets[-1] + 1)
         self._records_max = max(1, len(fault.offsets) // 2)
         if len(fault.offsets) == 1:
-            self._attempts += 1
-            if self._attempts >= ATTEMPTS_ALONE:
-                (self._guilty,) = fault.offsets
+            self._blame_alone(fault.offsets[0])
+        return len(fault.offsets) > 1
+
+    def _blame_alone(self, offset: int) -> None:
+        self._attempts = self._attempts + 1 if offset == self._alone else 1
+        self._alone = offset
+        if self._attempts >= ATTEMPTS_ALONE:
+            self._guilty = offset
 
     def passed(self, next_offset: int) -> None:
         """Records before this offset are committed."""
-        self._attempts = 0
         if self._guilty is not None and next_offset > self._guilty:
-            self._guilty, self._records_max = None, None  # the rest of its batch is likely well
+            self._guilty, self._is_found = None, True
             self._refused_in_a_row, self._refused_until = self._refused_in_a_row + 1, next_offset
         elif next_offset > self._refused_until:
             self._refused_in_a_row = 0
+            if self._records_max is not None and self._is_found:
+                self._records_max *= 2  # the rest of the batch is likely well, but perhaps not what follows
         if next_offset >= self._until:
             self._records_max = None
 
