@@ -16,7 +16,7 @@ test: $(STAMP)  ## the tests; the first time Java and Kafka are fetched for them
 	@$(BIN)/python -m tests.support.kafka.install
 	@$(BIN)/pytest $(ARGUMENTS)
 
-test-faults: $(STAMP)  ## every fault there is a test for, and a soak of SOAK_SECONDS (600): about an hour
+test-faults: $(STAMP)  ## every fault there is a test for, and a soak of SOAK_SECONDS (60)
 	@$(BIN)/python -m tests.support.kafka.install
 	@$(BIN)/pytest -m "" tests/kafka $(ARGUMENTS)
 
