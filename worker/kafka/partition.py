@@ -108,7 +108,7 @@ class PartitionTask:
             "The partition starts again.", partition=self.partition, cause=cause, error=error,
             pause_seconds=pause_seconds, exc_info=cause in ("engine", "unexpected"),
         )  # fmt: skip
-        self._say("backing_off", detail=cause)
+        self._say("backing_off", detail=f"{cause}: {type(error).__name__}")
         self.context.metrics.restarted(cause)
         await self._discard()
         await self._rest(pause_seconds)

@@ -18,11 +18,11 @@ may be on its way still, and would end the next transaction in the middle (KAFKA
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import IllegalOperation, InvalidTxnState, KafkaError, MessageSizeTooLargeError
 
 from worker.kafka import clients, steps
 from worker.kafka.outbox import Outbox, Outgoing
@@ -31,6 +31,7 @@ from worker.settings import Settings
 
 __all__ = ["InDoubt", "NoLongerOurs", "TooLarge", "Transactions"]
 
+Sends = list[tuple[str, asyncio.Future[object]]]  # topics and what will be acknowledged
 FENCE_SECONDS_MAX = 60.0
 # aiokafka's sequence numbers wrap to a negative one, which brokers refuse: long before, a new producer begins at 0.
 RECORDS_PER_PRODUCER_MAX = 1 << 30
@@ -104,9 +105,7 @@ class Transactions:
         async with asyncio.timeout(self.settings.commit_deadline_ms / 1000):
             await producer.begin_transaction()
             steps.reached(Step.BEGUN, partition)
-            sends = [
-                (topic, await self._send(producer, topic, batch)) for topic, batch in self._batches(producer, outbox)
-            ]
+            sends = await self._send_all(producer, outbox)
             steps.reached(Step.SENT, partition)
             await _all_of(sends)
             steps.reached(Step.ACKNOWLEDGED, partition)
@@ -118,6 +117,16 @@ class Transactions:
             steps.reached(Step.OURS, partition)
             await producer.commit_transaction()
         steps.reached(Step.COMMITTED, partition)
+
+    async def _send_all(self, producer: AIOKafkaProducer, outbox: Outbox) -> Sends:
+        sends: Sends = []
+        try:
+            for topic, batch in self._batches(producer, outbox):
+                sends.append((topic, await self._send(producer, topic, batch)))
+        except IllegalOperation:
+            await _all_of(sends)  # the transaction broke between two sends: what broke it, an earlier one says
+            raise
+        return sends
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, batch: object) -> asyncio.Future[object]:
         partition = 0 if topic == self.settings.topic("answers") else self.partition
@@ -148,11 +157,14 @@ def _prepared(producer: AIOKafkaProducer, records: list[Outgoing]) -> Iterator[o
     yield batch
 
 
-async def _all_of(sends: Sequence[tuple[str, asyncio.Future[object]]]) -> None:
-    """Wait for every send; raise the first error after all of them are read, so that none is left unseen."""
+async def _all_of(sends: Sends) -> None:
+    """Wait for every send; raise the first error after all of them are read, so that none is left unseen.
+
+    One that only followed from another's, as aiokafka sends on when the transaction is refused a topic, comes last.
+    """
     results = await asyncio.gather(*(sent for _, sent in sends), return_exceptions=True)
-    for (topic, _), result in zip(sends, results, strict=True):
-        if isinstance(result, MessageSizeTooLargeError):
-            raise TooLarge(topic) from result
-        if isinstance(result, BaseException):
-            raise result if isinstance(result, KafkaError) else KafkaError(repr(result))
+    failed = [(topic, error) for (topic, _), error in zip(sends, results, strict=True) if isinstance(error, Exception)]
+    for topic, error in sorted(failed, key=lambda failure: isinstance(failure[1], InvalidTxnState)):
+        if isinstance(error, MessageSizeTooLargeError):
+            raise TooLarge(topic) from error
+        raise error if isinstance(error, KafkaError) else KafkaError(repr(error))
