@@ -3,17 +3,15 @@
 import asyncio
 import json
 import random
-import re
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from schemas.topics import TOPICS
+from tests.kafka.working import RUNS, definitions, got, metric, wait_until
 from tests.support import random_definitions
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import Verdict, check
@@ -21,54 +19,28 @@ from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
 from tests.support.kafka.worker_process import Process
 from worker.kafka.commanding import ask, brake, explain_command, status_command, tick
 
-RUNS = "The partition runs."
-POLL_SECONDS = 0.1
-
-
-def definitions(seed: int) -> dict[str, Any]:
-    """Random definitions without a model."""
-    return random_definitions.definitions(random.Random(seed), model=False)
-
-
-def got(port: int, path: str) -> tuple[int, str]:
-    """The status and the body of a path of a worker."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
 
 def wait_until_ready(worker: Process) -> dict[str, Any]:
     """What /ready says once it is 200 and every partition that the worker has runs."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while True:
+    said: dict[str, Any] = {}
+
+    def is_ready() -> bool:
         status, body = got(worker.http_port, "/ready")
-        said: dict[str, Any] = json.loads(body)
-        if (
-            status == 200
-            and said["partitions"]
-            and {one["state"] for one in said["partitions"].values()} == {"running"}
-        ):
-            return said
-        assert time.monotonic() < deadline, f"not ready: {body}"
-        time.sleep(POLL_SECONDS)
+        said.update(json.loads(body))
+        return status == 200 and {one["state"] for one in said["partitions"].values()} == {"running"}
 
-
-def metric(text: str, name: str) -> dict[str, float]:
-    """The values of a metric by its labels, as they are written."""
-    lines = re.findall(rf"^{name}(?:{{(.*?)}})? (\S+)$", text, re.MULTILINE)
-    return {labels: float(value) for labels, value in lines}
+    wait_until(is_ready, "the worker isn't ready")
+    return said
 
 
 def wait_for_points(deployment: Deployment, kinds: list[str]) -> None:
-    """Wait until every partition's points, versions aside that began it, are of these kinds."""
-    deadline = time.monotonic() + SECONDS_MAX
-    for partition in range(deployment.partitions):
-        while [point.kind for point in list(deployment.state(partition).points.values())[1:]] != kinds:
-            assert time.monotonic() < deadline, f"partition {partition} has no points {kinds}"
-            time.sleep(POLL_SECONDS)
+    """Wait until every partition's points, the version that began it aside, are of these kinds."""
+
+    def are_there() -> bool:
+        found = [deployment.state(partition).points for partition in range(deployment.partitions)]
+        return all([points[number].kind for number in sorted(points)][1:] == kinds for points in found)
+
+    wait_until(are_there, f"there are no points {kinds}")
 
 
 # One worker that has read all there is; the tests that only look share it.

@@ -7,6 +7,7 @@ damaged state, records that are gone) stops the partition with a sentence, and w
 
 import asyncio
 import time
+from collections import deque
 
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -37,6 +38,7 @@ __all__ = ["PartitionTask"]
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.1, 10.0
 HEARTBEATS_AFTER_FENCING = 2.5
+FENCINGS_MAX, FENCINGS_SECONDS = 3, 60.0  # one that was taken for dead fences once or twice
 WAIT_SECONDS = 0.2
 
 
@@ -51,6 +53,7 @@ class PartitionTask:
         self._transactions = Transactions(context.settings, partition, context.partitions)
         self._suspects = Suspects()
         self._failures = 0
+        self._fenced_at: deque[float] = deque(maxlen=FENCINGS_MAX)
 
     def stop(self) -> None:
         """Have it end after the transaction that is under way."""
@@ -102,6 +105,7 @@ class PartitionTask:
         pause_seconds = min(BACKOFF_SECONDS_MIN * 2.0**self._failures, BACKOFF_SECONDS_MAX)
         self._failures = min(self._failures + 1, 10)
         if cause == "fenced":
+            self._note_fencing()
             heartbeat_seconds = self.context.settings.heartbeat_interval_ms / 1000
             pause_seconds = max(pause_seconds, HEARTBEATS_AFTER_FENCING * heartbeat_seconds)
         log("partition").warning(
@@ -112,6 +116,16 @@ class PartitionTask:
         self.context.metrics.restarted(cause)
         await self._discard()
         await self._rest(pause_seconds)
+
+    def _note_fencing(self) -> None:
+        """Tell, if it happens over and over, what it must come from."""
+        self._fenced_at.append(time.monotonic())
+        if len(self._fenced_at) == FENCINGS_MAX and self._fenced_at[-1] - self._fenced_at[0] < FENCINGS_SECONDS:
+            log("partition").error(
+                "The partition is fenced over and over: another worker runs under this SHOAL_INSTANCE_ID, or another "
+                "deployment under this SHOAL_TOPIC_PREFIX and SHOAL_GROUP; give each its own.",
+                partition=self.partition, instance=self.context.settings.instance_id,
+            )  # fmt: skip
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but no longer than until told to stop."""

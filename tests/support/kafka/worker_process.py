@@ -29,9 +29,14 @@ class Process:
 
     def __init__(self, name: str, environment: dict[str, str], folder: Path) -> None:
         self.name = name
-        self._log, self._marks = folder / f"{name}.log", folder / f"{name}.marks"
+        self._log, self._marks, self._release, self._clock = (
+            folder / f"{name}.{what}" for what in ("log", "marks", "release", "clock")
+        )
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SHOAL_")}
-        own = {"SHOAL_TEST_MARKS": str(self._marks), "SHOAL_INSTANCE_ID": name, "SHOAL_HTTP_PORT": "0"}
+        own = {
+            "SHOAL_INSTANCE_ID": name, "SHOAL_HTTP_PORT": "0", "SHOAL_TEST_MARKS": str(self._marks),
+            "SHOAL_TEST_RELEASE": str(self._release), "SHOAL_TEST_CLOCK": str(self._clock),
+        }  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.kafka.worker_under_test", "worker"],
@@ -116,6 +121,16 @@ class Process:
     def thaw(self) -> None:
         """Let it go on."""
         self._process.send_signal(signal.SIGCONT)
+
+    def release(self) -> None:
+        """Let it go on where a `hold_*` has it wait."""
+        self._release.touch()
+
+    def set_clock(self, offset_ms: int) -> None:
+        """Put its host's clock off by so much (with `clock`)."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(offset_ms))
+        new.rename(self._clock)
 
     def close(self) -> None:
         """Kill it if it runs."""
