@@ -6,6 +6,7 @@ running after `close`, whatever happened.
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
 import tempfile
@@ -132,10 +133,13 @@ class Deployment:
 
     def start_worker(self, name: str = "worker", fault: str | None = None, *, without: Iterable[str] = (),
                      environment: Mapping[str, str] | None = None, **settings: Any) -> Process:  # fmt: skip
-        """Start a worker; `fault` and `without` (defences) as in `worker_under_test`. A name may be used again."""
+        """Start a worker; `fault` and `without` as in `worker_under_test`. A name may be used again.
+
+        What SHOAL_TEST_WITHOUT of the test's own environment names is left out too: so a defence is tried out by hand.
+        """
         given = {**self.given, "instance_id": name, **settings}
         told = {f"SHOAL_{key.upper()}": str(value) for key, value in given.items()}
-        told |= {"SHOAL_TEST_FAULT": fault or "", "SHOAL_TEST_WITHOUT": ",".join(without)}
+        told |= {"SHOAL_TEST_FAULT": fault or "", "SHOAL_TEST_WITHOUT": ",".join([*without, *_left_out()])}
         folder = self._folder / str(len(self.workers))
         folder.mkdir()
         worker = Process(name, told | dict(environment or {}), folder)
@@ -227,6 +231,10 @@ class Deployment:
         if topic == "events":
             return self.settings.events_topic
         return self.settings.topic(topic) if topic in BY_NAME else topic
+
+
+def _left_out() -> list[str]:
+    return list(filter(None, os.environ.get("SHOAL_TEST_WITHOUT", "").split(",")))
 
 
 def _has_work(engine: Engine) -> bool:
