@@ -10,8 +10,11 @@ from worker.core.interning import Strings, Users
 from worker.core.layout import CLOCK, NEVER, SEQ
 from worker.core.program import Version
 from worker.core.state import Rows
+from worker.core.tables import Table
 
 __all__ = ["member_counts", "memberships"]
+
+USERS_AT_ONCE = 1024
 
 
 def member_counts(version: Version, rows: Rows, strings: Strings) -> dict[str, int]:
@@ -35,20 +38,25 @@ def memberships(version: Version, rows: Rows, users: Users, strings: Strings, pa
     """Yield the membership record of each user of `slots` who has had a transition; time has passed to `passed_ms`."""
     wide, narrow = rows.carried_over(np.array(slots, np.int64))
     columns = _columns(version)
-    for slot in slots:
-        if narrow[slot, SEQ] == 0:
-            continue
-        held = [(name, int(wide[slot, column]), cluster) for name, column, cluster in columns]
-        yield {
-            "user_id": users.ids[slot],
-            "segments": [
-                {"id": name if cluster < 0 else strings.texts[narrow[slot, cluster]], "since": iso(since)}
-                for name, since, cluster in held
-                if since != NEVER
-            ],
-            "seq": int(narrow[slot, SEQ]),
-            "as_of": iso(max(int(wide[slot, CLOCK]), passed_ms)),
-        }
+    for first in range(0, len(slots), USERS_AT_ONCE):
+        several = np.array(slots[first : first + USERS_AT_ONCE], np.int64)
+        chosen = several[narrow[several, SEQ] > 0]
+        segments = _segments(columns, wide, narrow, chosen, strings)
+        numbers = (narrow[chosen, SEQ].tolist(), np.maximum(wide[chosen, CLOCK], passed_ms).tolist())
+        for slot, held, seq, as_of in zip(chosen.tolist(), segments, *numbers, strict=True):
+            yield {"user_id": users.ids[slot], "segments": held, "seq": seq, "as_of": iso(as_of)}
+
+
+def _segments(columns: list[tuple[str, int, int]], wide: Table, narrow: Table, slots: Table,
+              strings: Strings) -> list[list[dict[str, str]]]:  # fmt: skip
+    """Return the segments that each of the users is in: most are in few of many, so those alone are gone through."""
+    entered = wide[slots[:, None], np.array([column for _, column, _ in columns], np.int64)]
+    held: list[list[dict[str, str]]] = [[] for _ in range(len(slots))]
+    for user, place in np.argwhere(entered != NEVER).tolist():
+        name, _, cluster = columns[place]
+        named = name if cluster < 0 else strings.texts[narrow[slots[user], cluster]]
+        held[user].append({"id": named, "since": iso(int(entered[user, place]))})
+    return held
 
 
 def _columns(version: Version) -> list[tuple[str, int, int]]:

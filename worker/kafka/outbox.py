@@ -47,10 +47,11 @@ class Outbox:
 
     def take_memberships(self, memberships: Iterable[dict[str, Any]]) -> None:
         """Add users' segments as they are now."""
-        topic = BY_NAME["memberships"]
-        for record in memberships:
-            headers = cloudevents.headers(topic, record, self.prefix)
-            self._of("memberships").append((record["user_id"].encode(), msgspec.json.encode(record), headers))
+        encode = msgspec.json.Encoder().encode
+        headers = _headers_of("memberships", self.prefix, dict.__getitem__)
+        self._of("memberships").extend(
+            (record["user_id"].encode(), encode(record), headers(record)) for record in memberships
+        )
 
     def take_answer(self, answer: dict[str, Any]) -> None:
         """Add the answer to a command."""
@@ -65,8 +66,8 @@ class Outbox:
         return self.records.setdefault(topic, [])
 
 
-def _headers_of(name: str, prefix: str) -> Callable[[Any], Headers]:
-    """A function from a record of the topic, a struct, to its headers."""
+def _headers_of(name: str, prefix: str, member: Callable[[Any, str], Any] = getattr) -> Callable[[Any], Headers]:
+    """A function from a record of the topic to its headers; `member` reads a member of it by name."""
     topic = BY_NAME[name]
     assert topic.event_type is not None
     constant = [
@@ -78,14 +79,14 @@ def _headers_of(name: str, prefix: str) -> Callable[[Any], Headers]:
     event_type, event_id, event_time = topic.event_type, topic.event_id, topic.event_time
 
     def headers(record: Any) -> Headers:
-        kind = event_type.replace("{direction}", record.direction) if varies else event_type
+        kind = event_type.replace("{direction}", member(record, "direction")) if varies else event_type
         made = [
             *constant,
             ("ce_type", kind.encode()),
-            ("ce_id", "/".join(str(getattr(record, name)) for name in event_id).encode()),
+            ("ce_id", "/".join([str(member(record, name)) for name in event_id]).encode()),
         ]
         if event_time is not None:
-            made.append(("ce_time", getattr(record, event_time).encode()))
+            made.append(("ce_time", member(record, event_time).encode()))
         return made
 
     return headers
