@@ -9,7 +9,9 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 import faust
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import EventT
+from mode.threads import WorkerThread
 
 from worker.kafka import clients
 from worker.kafka.control import FOLLOWED, Control
@@ -23,6 +25,20 @@ class _App(faust.App):  # type: ignore[misc]
 
     def _create_directories(self) -> None:
         pass
+
+
+class _Thread(WorkerThread):  # type: ignore[misc]
+    """Faust's consumer in a thread for which nobody waits: it ends when a broker answers, or with the process."""
+
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+    def stop(self) -> None:
+        pass
+
+
+AIOKafkaConsumerThread.Worker = _Thread
 
 
 def following_app(settings: Settings, control: Control) -> faust.App:

@@ -14,6 +14,7 @@ from worker.kafka.control import Control
 from worker.kafka.ends import Ends
 from worker.kafka.membership import Membership
 from worker.kafka.partition import PartitionTask
+from worker.kafka.unless import unless
 from worker.kafka.wall import WallClock
 from worker.kafka.watchdog import Watchdog
 from worker.observe.health import Health
@@ -26,6 +27,7 @@ __all__ = ["HotPath"]
 LOOK_SECONDS = 0.5
 BACKOFF_SECONDS = 1.0
 STOP_SECONDS_MAX = 3.0
+TOLD_MS_MAX = 2_000
 
 
 class HotPath:
@@ -66,7 +68,7 @@ class HotPath:
             self.settings, self.partitions, membership, self.control, self.ends, self.wall, self.metrics, self.health
         )
         try:
-            await membership.start()
+            await unless(self._stopping, membership.start())
             while not self._stopping.is_set():
                 self._take_what_is_ours(context)
                 await self._look(membership)
@@ -77,7 +79,7 @@ class HotPath:
             await self._let_go(list(self._tasks))
             await membership.stop()
         if not self._stopping.is_set():
-            await asyncio.sleep(BACKOFF_SECONDS)
+            await unless(self._stopping, asyncio.sleep(BACKOFF_SECONDS))
 
     async def _look(self, membership: Membership) -> None:
         """Wait for a new assignment, not long, and see that everything lives."""
@@ -95,9 +97,11 @@ class HotPath:
             await self._let_go(lost)
 
     def _watch(self, partition: int, task: PartitionTask) -> None:
-        """Tell the watchdog whether a partition has something to read and doesn't get on with it."""
-        running = task.running
-        if running is None or running.lag_records == 0 or running.committed_at != self._committed.get(partition):
+        """Tell the watchdog if a partition doesn't get on, though brokers say now that it has something to read."""
+        running, told = task.running, self.ends.reading(partition)
+        silent = told is None or self.wall.now_ms() - told.asked_ms > TOLD_MS_MAX
+        moved = running is None or running.committed_at != self._committed.get(partition)
+        if running is None or silent or moved or running.lag_records == 0:
             self.watchdog.progress(partition)
         else:
             self.watchdog.lagging(partition)

@@ -32,6 +32,7 @@ from worker.kafka.running import Running
 from worker.kafka.steps import Step
 from worker.kafka.suspects import EngineFault, Suspects
 from worker.kafka.transaction import InDoubt, NoLongerOurs, Transactions
+from worker.kafka.unless import unless
 from worker.observe.logs import log
 
 __all__ = ["PartitionTask"]
@@ -80,22 +81,31 @@ class PartitionTask:
             await self._back_off(error)
 
     async def _live(self) -> None:
-        await self.context.membership.settled()
-        if self._stopping.is_set():
+        self.running = await unless(self._stopping, self._made_ready())
+        if self.running is None:
             return
+        self._say("running")
+        begun = self.running.committed_at
+        try:
+            while not self._transactions.worn_out:
+                if not self.context.membership.is_settled:
+                    await unless(self._stopping, self.context.membership.settled())
+                if self._stopping.is_set():
+                    break
+                await self.running.turn()
+        finally:
+            self._failures = 0 if self.running.committed_at > begun else self._failures
+        await self._discard()
+
+    async def _made_ready(self) -> Running:
+        """Fence and restore, once the group has settled."""
+        await self.context.membership.settled()
         if self._suspects.everything_breaks:
             raise over_engine(self.partition)
         unless_grown(self.context, self.partition)
         self._say("fencing")
         await self._transactions.fence()
-        self.running = await self._restored()
-        self._say("running")
-        begun = self.running.committed_at
-        while not self._stopping.is_set() and not self._transactions.worn_out:
-            await self.running.turn()
-            if self.running.committed_at > begun:
-                self._failures = 0
-        await self._discard()
+        return await self._restored()
 
     async def _back_off(self, error: Exception) -> None:
         """Discard everything and wait: longer every time in a row, and after a fencing until heartbeats could tell."""

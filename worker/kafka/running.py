@@ -57,7 +57,6 @@ class Running:
     async def turn(self) -> None:
         """Do what there is to do: once."""
         membership = self.context.membership
-        await membership.settled()
         if not self._is_positioned():
             await asyncio.sleep(WAIT_MS / 1000)
             return
