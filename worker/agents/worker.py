@@ -9,6 +9,7 @@ SIGTERM and SIGINT let transactions under way finish, and end with 0.
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ from worker.kafka import topics, wire
 from worker.kafka.control import FOLLOWED, Control
 from worker.kafka.ends import Ends
 from worker.kafka.hotpath import HotPath
+from worker.kafka.unless import unless
 from worker.kafka.watchdog import Watchdog
 from worker.observe import logs
 from worker.observe.health import Health
@@ -40,6 +42,7 @@ LOOK_SECONDS = 5.0
 BEHIND_SECONDS_MAX = 60.0
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 5.0
+LEAVE_SECONDS_MAX = 1.0
 
 
 class Following(Service):  # type: ignore[misc]
@@ -85,6 +88,8 @@ class Following(Service):  # type: ignore[misc]
             for name in FOLLOWED:
                 topic = self.settings.topic(name)
                 end = await self.ends.end(topic, 0)
+                if end < self.control.next_offset[name]:
+                    self.control.made_anew(name)
                 if self.control.next_offset[name] < end and await self.ends.beginning(topic, 0) < end:
                     return True
         except (KafkaError, TimeoutError, OSError):
@@ -140,6 +145,17 @@ async def run(settings: Settings) -> None:
         watchdog.stop()
         await server.stop()
         log("worker").info("The worker has ended.")
+    await _leave()
+
+
+async def _leave() -> None:
+    """Leave nothing to be waited for: tasks of Faust's don't end before a broker has answered, whoever cancels them."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left and (await asyncio.wait(left, timeout=LEAVE_SECONDS_MAX))[1]:
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def _beat(health: Health, watchdog: Watchdog) -> None:
@@ -169,17 +185,15 @@ async def _partitions(settings: Settings, stop: asyncio.Event) -> int | None:
     """How many partitions the input has, once a broker can be asked; None if told to stop meanwhile."""
     while not stop.is_set():
         try:
-            findings = await topics.check(settings)
+            findings = await unless(stop, topics.check(settings)) or []
             if fatal := [finding.said for finding in findings if finding.severity == "fatal"]:
                 raise WrongUsage("\n".join([*fatal, "The topics can't be used: mend what the lines above say."]))
             for finding in findings:
                 log("topics").warning(finding.said)
-            return await topics.input_partitions(settings)
+            return await unless(stop, topics.input_partitions(settings))
         except (JobFailed, KafkaError, TimeoutError, OSError) as error:
             log("worker").warning("Kafka can't be asked for the topics; it is tried again.", error=str(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS):
-                    await stop.wait()
+            await unless(stop, asyncio.sleep(RETRY_SECONDS))
     return None
 
 

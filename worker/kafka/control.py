@@ -56,7 +56,12 @@ class Control:
         self.caught_up = asyncio.Event()
 
     def take(self, topic: str, offset: int, value: bytes | None) -> None:
-        """Take the record at an offset of one of the topics (named without its prefix)."""
+        """Take the record at an offset of one of the topics (named without its prefix), unless it was taken before.
+
+        Whoever follows the topics anew begins at the beginning, and no older version may come back meanwhile.
+        """
+        if offset < self.next_offset[topic]:
+            return
         try:
             if value is not None:
                 self._take(topic, offset, value)
@@ -78,6 +83,10 @@ class Control:
                 log("control").info("A model is published.", version=self.model.version, hash=self.model.hash)
             case "commands":
                 self.commands.append(Issued(offset, Command.model_validate_json(value).root))
+
+    def made_anew(self, topic: str) -> None:
+        """Take records from the first offset on: somebody has deleted the topic and made another."""
+        self.next_offset[topic] = 0
 
     def since(self, offset: int) -> list[Issued]:
         """Return the commands from an offset on."""
