@@ -23,6 +23,9 @@ __all__ = ["Membership"]
 START_SECONDS_MAX = 60.0
 FETCH_BYTES = 4 * 1024 * 1024
 METADATA_AGE_MS = 30_000  # so long an input may have grown before it is noticed
+# aiokafka leaves a group when nobody has polled for five minutes, as while all partitions wait for definitions, or read
+# their state; and it comes back when somebody polls, who would wait for that. What is stuck is the watchdog's business.
+NEVER_MS = 1 << 53
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -41,6 +44,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=settings.session_timeout_ms, heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=settings.rebalance_timeout_ms, max_partition_fetch_bytes=FETCH_BYTES,
             metadata_max_age_ms=METADATA_AGE_MS,
+            max_poll_interval_ms=NEVER_MS,
             # One alone: aiokafka sends a JoinGroup for every assignor in the list.
             partition_assignment_strategy=(StickyPartitionAssignor,),
         )  # fmt: skip

@@ -6,6 +6,8 @@ The rule: a function per trouble that patches one place of the worker, and marks
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+
 from worker.core import restoring
 from worker.core.engine import Engine
 from worker.core.records import Effects
@@ -52,8 +54,14 @@ def _look_often(_: Mark) -> None:
     membership.METADATA_AGE_MS = 1_000
 
 
+def _expect_polls(_: Mark) -> None:
+    """A group is left after two seconds in which nobody has polled, where aiokafka isn't told otherwise."""
+    AIOKafkaConsumer.__init__.__kwdefaults__["max_poll_interval_ms"] = 2_000
+
+
 TROUBLE: Mapping[str, Callable[[Mark], None]] = {
     "refused_definitions": _refuse_definitions,
     "hasty_metadata": _look_often,
+    "expected_polls": _expect_polls,
     "marked_records": _break_over_marked_records,
 }
