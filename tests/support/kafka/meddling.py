@@ -41,8 +41,17 @@ def configure(deployment: Deployment, topic: str, **changes: str) -> None:
         async with clients.admin(deployment.settings) as client:
             answers = await client.alter_configs([resource])
             assert all(entry[0] == 0 for answer in answers for entry in answer.resources), answers
+            async with asyncio.timeout(SECONDS_MAX):
+                while not await _are_in_force(client, resource.name, told):  # noqa: ASYNC110  as below
+                    await asyncio.sleep(POLL_SECONDS)
 
     run(ask())
+
+
+async def _are_in_force(client: Any, topic: str, wanted: Mapping[str, str]) -> bool:
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    found = {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
+    return wanted.items() <= found.items()
 
 
 def delete_topic(deployment: Deployment, topic: str) -> None:
