@@ -20,7 +20,6 @@ from aiokafka import AIOKafkaConsumer
 
 from worker.core.layout import Layout
 from worker.kafka import partition, restore, transaction
-from worker.kafka.ends import Ends
 from worker.kafka.membership import Membership
 from worker.kafka.partition import PartitionTask
 from worker.kafka.running import Running
@@ -49,13 +48,13 @@ async def _until_released(mark: Mark, name: str, number: int | None = None) -> N
 
 
 def _hold_fence(mark: Mark) -> None:
-    live = PartitionTask._live
+    fence = Transactions.fence
 
-    async def held(self: PartitionTask) -> None:
+    async def held(self: Transactions) -> None:
         await _until_released(mark, "hold_fence", self.partition)
-        await live(self)
+        await fence(self)
 
-    _replace(PartitionTask, "_live", held)
+    _replace(Transactions, "fence", held)
 
 
 def _hold_restore(mark: Mark) -> None:
@@ -118,19 +117,19 @@ def _await_sends(_: Mark) -> None:
 
 
 def _fence_first(_: Mark) -> None:
-    """The end of the state is taken before the fencing."""
-    live, ask, taken = PartitionTask._live, Ends.end, dict[int, int]()
+    """The end of the state is taken, and what is before it read, ahead of the fencing."""
+    fence, restored = Transactions.fence, PartitionTask._restored
 
-    async def early(self: PartitionTask) -> None:
-        taken[self.partition] = await ask(self.context.ends, self.context.settings.topic("state"), self.partition)
-        await live(self)
+    async def later(self: Transactions) -> None:
+        del self
 
-    async def end(self: Ends, topic: str, number: int) -> int:
-        of_state = topic == self.settings.topic("state")
-        return taken.pop(number) if of_state and number in taken else await ask(self, topic, number)
+    async def early(self: PartitionTask) -> Running:
+        running = await restored(self)
+        await fence(self._transactions)
+        return running
 
-    _replace(PartitionTask, "_live", early)
-    _replace(Ends, "end", end)
+    _replace(Transactions, "fence", later)
+    _replace(PartitionTask, "_restored", early)
 
 
 def _position(_: Mark) -> None:
