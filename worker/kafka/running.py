@@ -31,6 +31,7 @@ __all__ = ["Running"]
 
 WAIT_MS = 200
 WALL_BEHIND_MS = 1_000
+SHOW_SECONDS = 0.5
 LOG_APPEND_TIME = 1
 
 
@@ -50,6 +51,7 @@ class Running:
         self._suspects = suspects
         self._generation: int | None = None
         self._last_timestamp_ms = 0
+        self._shown_at = 0.0
         self._members = Counter(engine.members())
         self._points = Points(context.control, engine, changelog, commands_offset, self.status)
         engine.grace_ms = self.settings.grace_ms
@@ -68,7 +70,8 @@ class Running:
         steps.reached(Step.STEPPED, self.place.partition)
         if turn.has_news or next_offset != self.next_offset:
             await self._commit(turn, records, next_offset)
-        self._show()
+        if time.monotonic() - self._shown_at >= SHOW_SECONDS:
+            self._show()
 
     def _is_positioned(self) -> bool:
         """Go to the next offset after every assignment, which made positions of its own."""
@@ -203,6 +206,7 @@ class Running:
         )  # fmt: skip
 
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         lag, rows = self.lag_records, self.engine.rows
         behind_ms = self.context.wall.now_ms() - self._last_timestamp_ms
         self.context.metrics.gauges(
