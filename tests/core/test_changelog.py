@@ -230,7 +230,7 @@ def with_checkpoint(**changes: Any) -> Callable[[Records], Records]:
         (lambda records: [*records, (b"ux", sealed(b"ux", b"short"))], "can't be read"),
         (lambda records: [*records, (None, b"x")], "no key"),
         (lambda records: [*records, (b"ua", None)], "deleted"),
-        (without(b"c"), "no checkpoint"),
+        (without(b"c"), "checkpoint is missing"),
         (without(b"ub"), "counts 3 users, and there are 2"),
         (without(b"s"), "counts .* texts, and there are 0"),
         (without(b"p"), "counts 1 points"),

@@ -174,3 +174,19 @@ def test_a_release_that_refuses_the_definitions_in_force_says_so(shop: Deploymen
     shop.start_worker("this-release")
     shop.wait_until_read()
     check(shop)
+
+
+def test_whoever_begins_anew_reads_the_same_input_from_its_start(shop: Deployment, broker: Broker, prefix: str) -> None:
+    """As the page for operators says: another prefix and group, the present input."""
+    anew = Deployment(
+        broker,
+        f"{prefix}anew.",
+        definitions=definitions(1),
+        input_topic=shop.settings.events_topic,
+        group=f"{prefix}anew",
+    )
+    with anew:
+        anew.start_worker()
+        anew.wait_until_read()
+        check(anew)
+        assert len(anew.read("segment-changes")) == len(shop.read("segment-changes"))

@@ -142,7 +142,7 @@ class Restorer:
         checkpoint = self.checkpoint
         if checkpoint is None:
             if self.records:
-                raise StateRecordError("there are records but no checkpoint: it is not the whole of a state")
+                raise StateRecordError("its checkpoint is missing")
             return None
         if checkpoint.format != FORMAT:
             raise OtherReleaseError(f"its format is {checkpoint.format}, and this release reads {FORMAT}")
@@ -200,7 +200,7 @@ class Restorer:
         if read is None:
             return Room(users, width_of(version.layout.words))
         if read.words != version.layout.words:
-            raise StateRecordError(f"rows of {read.words} words are under a layout of {version.layout.words}")
+            raise StateRecordError(f"its rows of {read.words} words are under a layout of {version.layout.words}")
         if len(read.room.rows) >= users:
             return read.room
         room = Room(users, width_of(read.words))
@@ -209,7 +209,7 @@ class Restorer:
 
     def _carry_over(self, rows: Rows, name: bytes, slots: Integers) -> None:
         if name not in self._layouts or self._layouts[name].words != self._rows[name].words:
-            raise StateRecordError(f"the layout {name.hex()} of {len(slots):,} rows is missing")
+            raise StateRecordError(f"its layout {name.hex()} of {len(slots):,} rows is missing")
         read = self._rows.pop(name)
         old = read.room.rows.view(np.int32)
         moves = rows.layout.moves_from(self._layouts[name])
@@ -246,7 +246,7 @@ def _in_force(versions: list[Point], *, left_over: bool) -> VersionInForce:
     """
     defining = [version for version in versions if version.definitions is not None]
     if not defining:
-        raise StateRecordError("it has no version of the definitions")
+        raise StateRecordError("its points have no version of the definitions")
     before = _version_before(defining[:-1], left_over=left_over)
     latest = _version_after(defining[-1], before)
     if defining[-1] is not versions[-1]:

@@ -21,11 +21,12 @@ from worker.kafka.points import version_point
 from worker.settings import Settings
 
 __all__ = [
-    "PartitionStopped", "begin", "over_engine", "over_gap", "over_size", "over_state", "over_timestamps",
-    "over_transaction", "unless_grown", "unless_ours", "where_to_begin",
+    "PartitionStopped", "begin", "over_engine", "over_gap", "over_lost_state", "over_size", "over_state",
+    "over_timestamps", "over_transaction", "unless_grown", "unless_ours", "where_to_begin",
 ]  # fmt: skip
 
 NO_OFFSET = -1
+ANEW = "begin anew under another SHOAL_TOPIC_PREFIX and SHOAL_GROUP"
 
 
 class PartitionStopped(Exception):  # noqa: N818  a verdict: a person has to decide
@@ -51,8 +52,8 @@ def unless_ours(context: Context, partition: int, checkpoint: Checkpoint) -> Non
         raise PartitionStopped(_grown(settings, checkpoint.partitions, context.partitions))
     if checkpoint.clock != settings.clock:
         raise PartitionStopped(
-            f"The state was made with --clock {checkpoint.clock}: start the worker with it, or under another "
-            "SHOAL_TOPIC_PREFIX."
+            f"The state of partition {partition} was made with --clock {checkpoint.clock}: start the worker with that, "
+            f"or {ANEW}."
         )
 
 
@@ -68,11 +69,7 @@ async def where_to_begin(context: Context, partition: int) -> int:
     settings = context.settings
     for other, (offset, note) in (await _committed(settings, context.partitions)).items():
         if other == partition:
-            raise PartitionStopped(
-                f"The group {settings.group} has read partition {partition} up to offset {offset:,}, but "
-                f"{settings.topic('state')} holds nothing of it: restore that topic; or, to begin anew and have "
-                "everybody enter again, delete the group's offsets (kafka-consumer-groups.sh --delete-offsets)."
-            )
+            raise over_lost_state(settings, partition, offset)
         if note.startswith("partitions=") and note != f"partitions={context.partitions}":
             raise PartitionStopped(_grown(settings, int(note.removeprefix("partitions=")), context.partitions))
     if settings.start == "latest":
@@ -125,12 +122,11 @@ def over_gap(place: TopicPartition, next_offset: int, first: int) -> PartitionSt
     if first <= next_offset:
         return PartitionStopped(
             f"{place.topic} ends before offset {next_offset:,} of partition {place.partition}, where the state stands: "
-            "it was made anew, or a broker lost records; bring them back, or begin anew under another "
-            "SHOAL_TOPIC_PREFIX."
+            f"it was made anew, or a broker lost records; bring them back and start the worker again, or {ANEW}."
         )
     return PartitionStopped(
         f"Partition {place.partition} of {place.topic} begins at offset {first:,}, and {first - next_offset:,} records "
-        "before it were deleted unread: bring them back, or go on without them with SHOAL_ACCEPT_LOST_RECORDS=true."
+        "before it were deleted unread: start the worker with SHOAL_ACCEPT_LOST_RECORDS=true to go on without them."
     )
 
 
@@ -138,8 +134,18 @@ def over_timestamps(place: TopicPartition, offset: int) -> PartitionStopped:
     """What to say when the brokers haven't put their own time on a record that the live clock is to follow."""
     return PartitionStopped(
         f"From offset {offset:,} on, partition {place.partition} of {place.topic} has records with their producers' "
-        f"time, not that of their arrival: set message.timestamp.type=LogAppendTime and copy those that are there into "
-        "another topic with shoal rekey, or begin anew with --clock event under another SHOAL_TOPIC_PREFIX."
+        "time, not that of their arrival: set message.timestamp.type=LogAppendTime, copy the topic with shoal rekey to "
+        f"one that has it and read that, or {ANEW} with --clock event."
+    )
+
+
+def over_lost_state(settings: Settings, partition: int, offset: int) -> PartitionStopped:
+    """What to say when the group has read a partition of which there is no state."""
+    return PartitionStopped(
+        f"The group {settings.group} has read partition {partition} up to offset {offset:,}, but "
+        f"{settings.topic('state')} holds nothing of it: bring that topic back and start the worker again; or, to have "
+        "everybody enter again, stop all workers and delete the group's offsets (kafka-consumer-groups.sh "
+        "--delete-offsets)."
     )
 
 
@@ -149,11 +155,11 @@ def over_state(settings: Settings, partition: int, error: Exception) -> Partitio
     named = f"The state of partition {partition} in {settings.topic('state')} can't be used, {why}"
     if isinstance(error, OtherReleaseError):
         return PartitionStopped(
-            f"{named}: start the release that wrote it, have it take over what this one accepts (shoal "
-            "definitions publish), and update then."
+            f"{named}: start the release that wrote it; if it is the definitions, publish some that both accept (shoal "
+            "definitions check), and update when they are in force."
         )
     return PartitionStopped(
-        f"{named}: bring the topic back as it was before that, or begin anew under another SHOAL_TOPIC_PREFIX."
+        f"{named}: bring the topic back as it was before that and start the worker again, or {ANEW}."
     )
 
 
@@ -171,7 +177,7 @@ def over_size(partition: int, topic: str) -> PartitionStopped:
     """What to say when a topic refuses what has to be written, as too large."""
     return PartitionStopped(
         f"{topic} takes less at once than partition {partition} has to write: raise its max.message.bytes to "
-        f"{MESSAGE_BYTES_DEFAULT:,} or more."
+        f"{MESSAGE_BYTES_DEFAULT} or more, and start the worker again."
     )
 
 
