@@ -7,6 +7,7 @@ a pure function of the code, so that `--check` (and a test) can hold the files t
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def access_text() -> str:
     return "\n".join([*roles, "", table, "", _table(("role", "what", "name", "match", "operations"), others), ""])
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Return a table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ("---",) * len(head), *rows])
 

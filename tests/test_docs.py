@@ -36,12 +36,15 @@ ALLOWED = {
     "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.errors"} | PURE,
     "worker.settings": {"worker.errors", "schemas"},
     "worker.observe": {"worker.observe"} | PURE | SET,
-    "worker.kafka": {"worker.kafka", "worker.observe", "worker.files"} | PURE | SET,
-    "worker.agents": {"worker.agents", "worker.kafka", "worker.observe", "worker.files", "worker.learning"}
+    "worker.kafka": {"worker.kafka", "worker.observe"} | PURE | SET,
+    "worker.operations": {"worker.operations", "worker.kafka", "worker.files"} | PURE | SET,
+    "worker.agents": {"worker.agents", "worker.kafka", "worker.observe", "worker.learning"} | PURE | SET,
+    "worker.bench": {"worker.bench", "worker.operations", "worker.kafka", "worker.files", "worker.simulate"}
     | PURE
     | SET,
-    "worker.bench": {"worker.bench", "worker.kafka", "worker.files", "worker.simulate"} | PURE | SET,
-    "worker.cli": {"worker.cli", "worker.bench", "worker.agents", "worker.kafka", "worker.observe"} | SHELLS | SET,
+    "worker.cli": {"worker.cli", "worker.bench", "worker.agents", "worker.operations", "worker.kafka", "worker.observe"}
+    | SHELLS
+    | SET,
     "worker.__main__": {"worker.cli"},
     "worker": set(),
 }

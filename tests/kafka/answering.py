@@ -8,8 +8,8 @@ from typing import Any
 
 from schemas.control import AnyCommand, Command
 from worker.kafka import clients
-from worker.kafka.commanding import answer
 from worker.kafka.following import spans_of
+from worker.kafka.points import answer
 from worker.kafka.writing import append
 from worker.settings import Settings
 
@@ -48,6 +48,6 @@ async def _answer(
                 for record in records:
                     command = Command.model_validate_json(record.value).root
                     for partition, reply in replies.items():
-                        given = answer(command.id, partition, partitions, reply(command))
+                        given = answer(command.id, partition, partitions, reply(command), 0)
                         await append(settings, "answers", command.id, given)
     await clients.discard_consumer(member)

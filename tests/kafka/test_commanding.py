@@ -9,10 +9,11 @@ from aiokafka import ConsumerRecord
 from schemas.control import Answer, Command
 from tests.kafka.commands import DEFINITIONS, Deployment
 from tests.support.kafka.broker import Broker
-from worker.kafka import commanding
-from worker.kafka.commanding import answer, ask, explain_command, status_command
 from worker.kafka.following import everything
+from worker.kafka.points import answer
 from worker.kafka.writing import append
+from worker.operations import commanding
+from worker.operations.commanding import ask, explain_command, status_command
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def answers_of(shop: Deployment, bodies: dict[int, dict[str, int] | None])
         commands = await everything(shop.settings, shop.settings.topic("commands"))
     command_id = commands[0].key.decode()
     for partition, body in bodies.items():
-        await append(shop.settings, "answers", command_id, answer(command_id, partition, 3, body))
+        await append(shop.settings, "answers", command_id, answer(command_id, partition, 3, body, 0))
 
 
 async def asked(

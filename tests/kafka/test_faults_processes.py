@@ -13,7 +13,7 @@ from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, Event, events
 from tests.support.kafka.worker_process import Process
-from worker.kafka.commanding import ask, status_command
+from worker.operations.commanding import ask, status_command
 
 HOUR_MS = 3_600_000
 # Nothing is given up because it takes long.

@@ -10,9 +10,9 @@ import pytest
 from tests.files.support import shop as shop_lines
 from tests.kafka.commands import Deployment
 from tests.support.kafka.broker import Broker
-from worker.kafka.keys import key_of
 from worker.kafka.writing import partition_of
 from worker.language.mapping import Mapping
+from worker.operations.keys import key_of
 
 MAPPING = Mapping.load()
 SIMULATED = ("simulate", "--users", "40", "--days", "3", "--malformed", "0.05")

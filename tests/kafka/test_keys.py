@@ -10,8 +10,8 @@ from tests.support import streams
 from worker.core.decode import Decoder
 from worker.core.interning import Strings, Users
 from worker.core.zones import Zones
-from worker.kafka.keys import key_of, opened
 from worker.language.mapping import Mapping
+from worker.operations.keys import key_of, opened
 
 NOW_MS = 1_795_342_500_250
 MAPPING = Mapping.load()

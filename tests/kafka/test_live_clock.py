@@ -24,7 +24,7 @@ from tests.support.kafka.checker import check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment
 from tests.support.kafka.frames import Api
 from tests.support.kafka.proxy import Proxy
-from worker.kafka.commanding import tick
+from worker.operations.commanding import tick
 
 DEFINITIONS: dict[str, Any] = {
     "version": 1,

@@ -17,7 +17,7 @@ from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import Verdict, check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
 from tests.support.kafka.worker_process import Process
-from worker.kafka.commanding import ask, brake, explain_command, status_command, tick
+from worker.operations.commanding import ask, brake, explain_command, status_command, tick
 
 
 def wait_until_ready(worker: Process) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tests.support.kafka.checker import Verdict, check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
 from tests.support.kafka.worker_process import Process
 from worker.core.restoring import versions_of
-from worker.kafka.commanding import ask, status_command
+from worker.operations.commanding import ask, status_command
 
 __all__ = ["AGAIN", "RUNS", "Scene", "definitions", "health", "scene_on"]
 

@@ -18,8 +18,8 @@ from worker.bench.kafka_saturation import saturation
 from worker.bench.kafka_takeover import takeover
 from worker.bench.meter import machine
 from worker.errors import WrongUsage
-from worker.kafka.importing import feed
 from worker.kafka.topics import PARTITIONS_DEFAULT
+from worker.operations.importing import feed
 from worker.settings import Settings
 
 __all__ = ["FULL", "QUICK", "as_table", "run"]

@@ -9,8 +9,8 @@ from worker.bench.kafka_place import BATCH, DEFINITIONS, keyed, place
 from worker.bench.kafka_worker import Worker, started, until
 from worker.bench.stream import Stream
 from worker.files import configuration
-from worker.kafka import publishing
-from worker.kafka.importing import feed
+from worker.operations import publishing
+from worker.operations.importing import feed
 from worker.settings import Settings
 
 __all__ = ["idle"]

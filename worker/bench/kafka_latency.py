@@ -24,10 +24,11 @@ from worker.bench.stream import Stream, user_id
 from worker.core.records import Transition
 from worker.files import configuration
 from worker.files.configuration import Configuration, text_of
-from worker.kafka import publishing, writing
+from worker.kafka import writing
 from worker.kafka.clients import reader
 from worker.kafka.following import partitions_of
 from worker.language.mapping import SHIPPED
+from worker.operations import publishing
 from worker.settings import Settings
 
 __all__ = ["latency"]

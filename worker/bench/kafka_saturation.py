@@ -15,7 +15,7 @@ from worker.bench.kafka_place import Brokers, place
 from worker.bench.kafka_worker import Worker, started
 from worker.errors import JobFailed
 from worker.files import configuration
-from worker.kafka import publishing
+from worker.operations import publishing
 from worker.settings import Settings
 
 __all__ = ["Point", "figures", "saturation"]

@@ -11,9 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from worker.bench.kafka_place import DEFINITIONS, place, skewed
 from worker.bench.kafka_worker import Worker, started, until, until_running
 from worker.files import configuration
-from worker.kafka import publishing
 from worker.kafka.clients import admin
-from worker.kafka.importing import feed
+from worker.operations import publishing
+from worker.operations.importing import feed
 from worker.settings import Settings
 
 __all__ = ["takeover"]

@@ -63,7 +63,7 @@ def explain(
 
 
 def _ask_workers(user: str, wait: float, bootstrap_servers: str | None, topic_prefix: str | None) -> dict[str, Any]:
-    from worker.kafka.explaining import explain as ask
+    from worker.operations.explaining import explain as ask
 
     with progress("waiting for the workers", "answers") as tell:
         return run(ask(settings_of(bootstrap_servers, topic_prefix), user, wait, tell))
@@ -78,7 +78,7 @@ def status(
     topic_prefix: PrefixOption = None,
 ) -> None:
     """Show brokers, topics, the newest definitions, the workers, and how each partition is doing."""
-    from worker.kafka.overview import overview
+    from worker.operations.overview import overview
 
     with progress("waiting for the workers", "answers") as tell:
         seen = run(overview(settings_of(bootstrap_servers, topic_prefix), wait, tell))
@@ -169,7 +169,7 @@ def points(
 ) -> None:
     """Print a partition's points as JSON lines: with them, `shoal replay` of its records writes what its worker did."""
     from worker.files.points import Place, as_lines
-    from worker.kafka.pointing import points_of
+    from worker.operations.pointing import points_of
 
     checkpoint, found = run(points_of(settings_of(bootstrap_servers, topic_prefix), partition))
     place = Place(checkpoint.topic, checkpoint.partition, checkpoint.partitions, checkpoint.grace_ms, checkpoint.clock)

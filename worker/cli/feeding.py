@@ -24,7 +24,7 @@ def import_files(
     """
     from worker.files import configuration
     from worker.files.source import Source
-    from worker.kafka.importing import feed, keyed
+    from worker.operations.importing import feed, keyed
 
     settings = settings_of(bootstrap_servers, topic_prefix)
     under = configuration.load(None, mapping)

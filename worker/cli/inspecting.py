@@ -40,7 +40,7 @@ def events_check(
     Kinds of events, names that no rule knows, dead letters to expect, keys that aren't the user's, how late events
     come, and duplicates. Nothing is written.
     """
-    from worker.kafka.inspecting import inspect
+    from worker.operations.inspecting import inspect
 
     with progress("reading", "records"):
         found = run(inspect(settings_of(bootstrap_servers, topic_prefix), sample))

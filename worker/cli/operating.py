@@ -21,7 +21,7 @@ from worker.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from worker.kafka.publishing import Publication
+    from worker.operations.publishing import Publication
 
 __all__: list[str] = []
 
@@ -37,7 +37,7 @@ def definitions_publish(
 ) -> None:
     """Check a definitions file and publish it, without questions: every partition takes it within seconds."""
     from worker.files import configuration
-    from worker.kafka import publishing
+    from worker.operations import publishing
 
     under = configuration.load(file, mapping)
     written = run(publishing.publish(settings_of(bootstrap_servers, topic_prefix), under))
@@ -53,7 +53,7 @@ def definitions_history(
     as_json: JsonOption = False, bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None
 ) -> None:
     """List the published versions in order of publication; the last one is in force."""
-    from worker.kafka import publishing
+    from worker.operations import publishing
 
     published = run(publishing.history(settings_of(bootstrap_servers, topic_prefix)))
     if as_json:
@@ -75,7 +75,7 @@ def definitions_rollback(
     topic_prefix: PrefixOption = None,
 ) -> None:
     """Publish an earlier version again, so that it is the newest; `history` then has it at the end."""
-    from worker.kafka import publishing
+    from worker.operations import publishing
 
     _tell_published(run(publishing.rollback(settings_of(bootstrap_servers, topic_prefix), version)))
 
@@ -102,7 +102,7 @@ def campaigns_pause(
     campaign: CampaignArgument, bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None
 ) -> None:
     """Have every worker stop a campaign, within seconds: its decisions are then suppressed, blocked by `paused`."""
-    from worker.kafka import commanding
+    from worker.operations import commanding
 
     run(commanding.brake(settings_of(bootstrap_servers, topic_prefix), campaign, paused=True))
     say(f"{campaign} is asked to pause: shoal status shows where it has.")
@@ -113,7 +113,7 @@ def campaigns_resume(
     campaign: CampaignArgument, bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None
 ) -> None:
     """Have every worker let a paused campaign go on, from the next decision on."""
-    from worker.kafka import commanding
+    from worker.operations import commanding
 
     run(commanding.brake(settings_of(bootstrap_servers, topic_prefix), campaign, paused=False))
     say(f"{campaign} is asked to go on: shoal status shows where it is still paused.")
@@ -129,7 +129,7 @@ def tick(
 
     Meant for `shoal worker --clock event`: there only records move the clock, and the last ones leave users waiting.
     """
-    from worker.kafka import commanding
+    from worker.operations import commanding
 
     until_ms = instant_ms(until, "T")
     run(commanding.tick(settings_of(bootstrap_servers, topic_prefix), until_ms))

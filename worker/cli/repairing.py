@@ -38,7 +38,7 @@ def dead_letters_list(
     topic_prefix: PrefixOption = None,
 ) -> None:
     """Count the dead letters by reason and show the newest: where each original is, and how it begins."""
-    from worker.kafka.letters import check_reason, listed
+    from worker.operations.letters import check_reason, listed
 
     check_reason(reason)
     with progress("reading", "dead letters") as tell:
@@ -80,8 +80,8 @@ def dead_letters_redrive(
     among its user's last 32, and an order by its order_id; anything else counts twice. --from-offset, as the last run
     printed it, takes the letters that came since.
     """
-    from worker.kafka.letters import check_reason
-    from worker.kafka.redriving import redrive
+    from worker.operations.letters import check_reason
+    from worker.operations.redriving import redrive
 
     check_reason(reason)
     begins = dict(map(_begin, from_offset or []))
@@ -131,7 +131,7 @@ def rekey(
     next one goes on where it stopped: how far it is, is kept with the two topics' names, for as long as the brokers
     keep offsets of groups (a week by default).
     """
-    from worker.kafka.rekeying import rekey as copy
+    from worker.operations.rekeying import rekey as copy
 
     settings = settings_of(bootstrap_servers, topic_prefix)
     named = target or settings.events_topic

@@ -71,8 +71,8 @@ def _agree(to: str | None, out: str | None, rate: float | None) -> None:
 
 
 def _to_kafka(under: "Shop", settings: "Settings", rate: float | None, truth: Path | None) -> int:
-    from worker.kafka.importing import feed
     from worker.kafka.writing import Written
+    from worker.operations.importing import feed
     from worker.simulate import command as simulation
     from worker.simulate.stream import Simulation
 

@@ -4,19 +4,14 @@ The rule: nothing is guessed. A state that is missing although the group has rea
 another clock: each stops the partition before it has written anything.
 """
 
-import asyncio
-
 from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.errors import for_code
-from aiokafka.protocol.commit import OffsetFetchRequest
 
 from worker.core.changelog import Changelog, Checkpoint, OtherReleaseError
 from worker.core.engine import Engine
-from worker.kafka import clients
 from worker.kafka.context import Context
 from worker.kafka.control import Published
 from worker.kafka.findings import MESSAGE_BYTES_DEFAULT
+from worker.kafka.offsets import committed
 from worker.kafka.points import version_point
 from worker.settings import Settings
 
@@ -24,8 +19,6 @@ __all__ = [
     "PartitionStopped", "begin", "over_engine", "over_gap", "over_lost_state", "over_size", "over_state",
     "over_timestamps", "over_transaction", "unless_grown", "unless_ours", "where_to_begin",
 ]  # fmt: skip
-
-NO_OFFSET = -1
 ANEW = "begin anew under another SHOAL_TOPIC_PREFIX and SHOAL_GROUP"
 
 
@@ -67,42 +60,15 @@ def _grown(settings: Settings, before: int, now: int) -> str:
 async def where_to_begin(context: Context, partition: int) -> int:
     """Return the first offset of a partition that has no state. Raises PartitionStopped if it should have one."""
     settings = context.settings
-    for other, (offset, note) in (await _committed(settings, context.partitions)).items():
-        if other == partition:
+    places = [TopicPartition(settings.events_topic, number) for number in range(context.partitions)]
+    for place, (offset, note) in (await committed(settings, settings.group, places)).items():
+        if place.partition == partition:
             raise over_lost_state(settings, partition, offset)
         if note.startswith("partitions=") and note != f"partitions={context.partitions}":
             raise PartitionStopped(_grown(settings, int(note.removeprefix("partitions=")), context.partitions))
     if settings.start == "latest":
         return await context.ends.end(settings.events_topic, partition)
     return await context.ends.beginning(settings.events_topic, partition)
-
-
-async def _committed(settings: Settings, partitions: int) -> dict[int, tuple[int, str]]:
-    """The group's offsets and notes, by partition.
-
-    Asked here because aiokafka's own ways leave out the error that covers the whole answer (a coordinator that has just
-    moved), and then tell of no offsets at all.
-    """
-    client = AIOKafkaClient(**clients.security(settings), request_timeout_ms=settings.request_timeout_ms)
-    request = OffsetFetchRequest(settings.group, [(settings.events_topic, list(range(partitions)))])
-    try:
-        async with asyncio.timeout(settings.request_timeout_ms / 1000):
-            await client.bootstrap()
-            node = await client.coordinator_lookup(CoordinationType.GROUP, settings.group)
-            await client.ready(node, group=ConnectionGroup.COORDINATION)
-            response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
-    finally:
-        await client.close()
-    if response.error_code:
-        raise for_code(response.error_code)
-    found: dict[int, tuple[int, str]] = {}
-    for _, entries in response.topics:
-        for partition, offset, note, code in entries:
-            if code:
-                raise for_code(code)
-            if offset != NO_OFFSET:
-                found[partition] = (offset, note or "")
-    return found
 
 
 def begin(context: Context, published: Published, partition: int, offset: int) -> tuple[Engine, Changelog]:

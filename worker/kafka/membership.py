@@ -18,7 +18,7 @@ from worker.observe.health import Health
 from worker.observe.metrics import Metrics
 from worker.settings import Settings
 
-__all__ = ["Membership"]
+__all__ = ["METADATA_AGE_MS", "Membership"]
 
 START_SECONDS_MAX = 60.0
 FETCH_BYTES = 4 * 1024 * 1024

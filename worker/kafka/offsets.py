@@ -7,7 +7,7 @@ anew. Hence the request itself, repeated until it is answered.
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, for_code
@@ -22,8 +22,17 @@ RETRY_SECONDS = 0.1
 COORDINATOR_IS_COMING = (14, 15, 16)  # it loads, there is none yet, it has moved
 
 
-async def committed(settings: Settings, group: str, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """Return the offsets of the partitions that have one. Raises KafkaError or TimeoutError."""
+class Committed(NamedTuple):
+    """A group's offset in a partition, and what was noted with it."""
+
+    offset: int
+    note: str
+
+
+async def committed(
+    settings: Settings, group: str, places: Iterable[TopicPartition]
+) -> dict[TopicPartition, Committed]:
+    """Return the offsets of the partitions that have one. Raises JobFailed, KafkaError or TimeoutError."""
     wanted: dict[str, list[int]] = defaultdict(list)
     for place in places:
         wanted[place.topic].append(place.partition)
@@ -42,14 +51,14 @@ async def _asked(client: Any, group: str, wanted: dict[str, list[int]]) -> Any:
     return await client._send_request(OffsetFetchRequest(group, list(wanted.items())), node)  # noqa: SLF001
 
 
-def _offsets(answer: Any) -> dict[TopicPartition, int]:
+def _offsets(answer: Any) -> dict[TopicPartition, Committed]:
     """Read an answer to its end. Raises KafkaError if there is an error anywhere in it."""
     codes, offsets = [answer.error_code], {}
     for topic, partitions in answer.topics:
-        for partition, offset, _, code in partitions:
+        for partition, offset, note, code in partitions:
             codes.append(code)
             if offset >= 0:
-                offsets[TopicPartition(topic, partition)] = offset
+                offsets[TopicPartition(topic, partition)] = Committed(offset, note or "")
     for code in filter(None, codes):
         raise for_code(code)
     return offsets

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.control import CampaignCommand, ExplainCommand, StatusCommand, TickCommand
+from schemas.control import Answer, CampaignCommand, ExplainCommand, StatusCommand, TickCommand
 from schemas.models import Snapshot
 from worker.core.changelog import Changelog, Point
+from worker.core.effects import iso, short_hash
 from worker.core.engine import Engine
 from worker.core.records import Effects
 from worker.core.timestamps import time_ms
-from worker.kafka.commanding import answer
 from worker.kafka.control import COMMANDS, Control, Issued, Published
 from worker.observe.logs import log
 
-__all__ = ["Points", "Turn", "version_point"]
+__all__ = ["Points", "Turn", "answer", "version_point"]
 
 QUESTION_SECONDS_MAX = 60
 
@@ -37,6 +37,14 @@ class Turn:
         """Whether there is anything to commit, besides an offset."""
         effects = self.effects
         return bool(self.changed or self.answers or effects.transitions or effects.decisions or effects.conversions)
+
+
+def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None, wall_ms: int) -> Answer:
+    """Return a partition's answer to a question; without a body it knows nothing of what was asked for."""
+    return Answer(
+        id=short_hash(command_id, partition), command_id=command_id, partition=partition, partitions=partitions,
+        answered_at=iso(wall_ms), found=body is not None, body=body or {},
+    )  # fmt: skip
 
 
 def version_point(published: Published | None, model: Snapshot | None, offset: int, clock_ms: int | None) -> Point:
@@ -122,8 +130,9 @@ class Points:
     def _answer(self, turn: Turn, command: ExplainCommand | StatusCommand, wall_ms: int) -> None:
         if wall_ms - _ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
             return  # nobody waits any more
-        found = self.status() if isinstance(command, StatusCommand) else self.engine.explain(command.user_id)
-        turn.answers.append(answer(command.id, self.engine.partition, self.engine.partitions, found).model_dump())
+        engine = self.engine
+        found = self.status() if isinstance(command, StatusCommand) else engine.explain(command.user_id)
+        turn.answers.append(answer(command.id, engine.partition, engine.partitions, found, wall_ms).model_dump())
 
 
 def _ms(text: str) -> int:

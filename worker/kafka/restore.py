@@ -17,7 +17,7 @@ from worker.core.restoring import Restorer
 from worker.kafka import clients
 from worker.settings import Settings
 
-__all__ = ["restore"]
+__all__ = ["WAIT_MS", "restore"]
 
 RECORDS_AT_ONCE = 2_000
 WAIT_MS = 500

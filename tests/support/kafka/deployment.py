@@ -29,9 +29,10 @@ from worker.core.engine import Engine
 from worker.core.restoring import Restorer
 from worker.errors import JobFailed
 from worker.files.configuration import checked
-from worker.kafka import beginning, clients, following, publishing, topics, writing
+from worker.kafka import clients, following, offsets, topics, writing
 from worker.kafka.writing import Written
 from worker.language.mapping import SHIPPED
+from worker.operations import publishing
 from worker.settings import Settings
 
 __all__ = ["QUICK", "Deployment", "Event", "events"]
@@ -200,7 +201,9 @@ class Deployment:
 
     def committed(self) -> dict[int, tuple[int, str]]:
         """Return the group's offsets and notes, by partition."""
-        return persistently(lambda: beginning._committed(self.settings, self.partitions))
+        places = [TopicPartition(self.settings.events_topic, number) for number in range(self.partitions)]
+        found = persistently(lambda: offsets.committed(self.settings, self.settings.group, places))
+        return {place.partition: (copy.offset, copy.note) for place, copy in found.items()}
 
     def ends(self, topic: str, isolation_level: str) -> dict[int, int]:
         """Return the high watermarks (`read_uncommitted`) or last stable offsets (`read_committed`) of a topic."""

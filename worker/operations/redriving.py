@@ -17,10 +17,10 @@ from schemas.outputs import PAYLOAD_KEPT, DeadLetter
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import Records, Span, partitions_of, pieces, spans_of
-from worker.kafka.keys import key_of
-from worker.kafka.publishing import in_force
 from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping as EventMapping
+from worker.operations.keys import key_of
+from worker.operations.publishing import in_force
 from worker.settings import Settings
 
 __all__ = ["redrive"]

@@ -16,13 +16,13 @@ from worker.core.effects import iso, short_hash
 from worker.errors import WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import spans_of
-from worker.kafka.publishing import configuration_of, newest
 from worker.kafka.topics import input_partitions
 from worker.kafka.writing import append, now
 from worker.language.vocabulary import nearest
+from worker.operations.publishing import configuration_of, newest
 from worker.settings import Settings
 
-__all__ = ["Question", "answer", "ask", "brake", "explain_command", "status_command", "tick"]
+__all__ = ["Question", "ask", "brake", "explain_command", "status_command", "tick"]
 
 Question = ExplainCommand | StatusCommand
 Progress = Callable[[int, int | None, int], None]  # answers so far, how many there will be, answers so far
@@ -62,14 +62,6 @@ def _identity(command: str, subject: str) -> dict[str, Any]:
     requested_at = now()
     name = short_hash(command, subject, requested_at, secrets.token_hex(16))
     return {"id": name, "command": command, "requested_at": requested_at}
-
-
-def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None) -> Answer:
-    """Return a partition's answer to a question; without a body it knows nothing of what was asked for."""
-    return Answer(
-        id=short_hash(command_id, partition), command_id=command_id, partition=partition, partitions=partitions,
-        answered_at=now(), found=body is not None, body=body or {},
-    )  # fmt: skip
 
 
 async def ask(

@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 
 from worker.errors import JobFailed
 from worker.kafka.clients import reader
-from worker.kafka.commanding import ask, explain_command
 from worker.kafka.following import Span, pieces, spans_of
+from worker.operations.commanding import ask, explain_command
 from worker.settings import Settings
 
 __all__ = ["explain"]

@@ -16,11 +16,11 @@ from aiokafka.errors import KafkaError
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import Records, Span, merged, partitions_of, pieces, spans_of
-from worker.kafka.keys import key_of
 from worker.kafka.offsets import committed
-from worker.kafka.publishing import in_force
 from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping
+from worker.operations.keys import key_of
+from worker.operations.publishing import in_force
 from worker.settings import Settings
 
 __all__ = ["rekey"]
@@ -62,7 +62,8 @@ async def rekey(
         partitions = len(await partitions_of(producing.client, target))
         copying = _Copying(settings, name, target, partitions, under.mapping, producing)
         spans = await spans_of(reading, source)
-        positions = await committed(settings, name, list(spans))
+        copies = await committed(settings, name, list(spans))
+        positions = {place: copy.offset for place, copy in copies.items()}
         if not positions:
             await _refuse_unless_empty(reading, target)
         while True:

@@ -7,9 +7,9 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import JobFailed
 from worker.kafka.following import partitions_of
-from worker.kafka.keys import key_of
 from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping
+from worker.operations.keys import key_of
 from worker.settings import Settings
 
 __all__ = ["feed", "keyed"]

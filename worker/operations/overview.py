@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError
 from schemas.control import Answer
 from worker.kafka import topics
 from worker.kafka.clients import admin, reader
-from worker.kafka.commanding import ask, status_command
 from worker.kafka.following import Span, pieces, spans_of
-from worker.kafka.publishing import history
+from worker.operations.commanding import ask, status_command
+from worker.operations.publishing import history
 from worker.settings import Settings
 
 __all__ = ["overview"]

@@ -20,9 +20,9 @@ from worker.core.zones import Zones
 from worker.files.configuration import Configuration
 from worker.kafka.clients import reader
 from worker.kafka.following import Records, pieces, spans_of, tails
-from worker.kafka.keys import opened
-from worker.kafka.publishing import in_force
 from worker.language.mapping import Mapping
+from worker.operations.keys import opened
+from worker.operations.publishing import in_force
 from worker.settings import Settings
 
 __all__ = ["inspect"]

@@ -1,0 +1,1 @@
+"""What operators do to a deployment and ask of it, over Kafka: one job a module, called by the command line."""
