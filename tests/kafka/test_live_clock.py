@@ -84,7 +84,7 @@ def wait_until_reminded(shop: Deployment) -> None:
     """Wait until those who didn't order are reminded."""
     deadline = time.monotonic() + SECONDS_MAX
     while not reminded(shop).keys() >= set(WAITING):
-        assert time.monotonic() < deadline, reminded(shop)
+        assert time.monotonic() < deadline, f"{reminded(shop)}\n{shop.workers[-1].last_words()}"
         time.sleep(0.2)
 
 
