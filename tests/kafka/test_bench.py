@@ -117,7 +117,8 @@ def test_figures_are_of_the_middle() -> None:
 
 
 def test_few_events_are_told_of_whole() -> None:
-    """Where everything was done between two looks, that is what is told, with the brokers' share."""
-    told = figures([Point(0.0, 0, 0, 1.0, 2.0), Point(2.0, 100, 1, 1.5, 2.1)], 100)
+    """Where nothing was seen to move in the middle, everything is told of, with the brokers' share."""
+    halfway = [Point(0.5, 50, 1, 1.1, 2.0), Point(0.6, 50, 1, 1.1, 2.0)]
+    told = figures([Point(0.0, 0, 0, 1.0, 2.0), *halfway, Point(2.0, 100, 2, 1.5, 2.1)], 100)
     assert (told["events"], told["cpu_us_per_event"], told["events_per_second"]) == (100, 5_000.0, 50)
     assert (told["broker_us_per_event"], told["with_broker_us_per_event"]) == (1_000.0, 6_000.0)

@@ -71,7 +71,7 @@ async def run(settings: Settings, plan: Plan, say: Say = lambda _: None) -> Data
         raise WrongUsage("The CPU time of processes is read as Linux tells it: run this on Linux.")
     brokers = await Brokers.of(settings)
     session_timeout_ms = min(plan.session_timeout_ms or settings.session_timeout_ms, settings.session_timeout_ms)
-    saturated = await _saturation(settings, plan, say)
+    saturated = await _saturation(settings, brokers, plan, say)
     say("measuring latency")
     delays = await latency(settings, plan.partitions, plan.busy_users, plan.rate, plan.latency_seconds)
     say(f"measuring the restore of {plan.users:,} users")
@@ -90,7 +90,7 @@ async def run(settings: Settings, plan: Plan, say: Say = lambda _: None) -> Data
     }
 
 
-async def _saturation(settings: Settings, plan: Plan, say: Say) -> list[Data]:
+async def _saturation(settings: Settings, brokers: Brokers, plan: Plan, say: Say) -> list[Data]:
     """Write the events once, and have them worked off under each definitions by one worker and by two."""
     rows = []
     async with place(settings, plan.partitions) as source:
@@ -100,7 +100,7 @@ async def _saturation(settings: Settings, plan: Plan, say: Say) -> list[Data]:
             for workers in (1, 2):
                 say(f"measuring saturation, {name} definitions, {workers} of 2 workers")
                 measured = await saturation(
-                    settings, source.events_topic, plan.events, plan.partitions, workers, definitions
+                    settings, brokers, source.events_topic, plan.events, plan.partitions, workers, definitions
                 )
                 given = {"definitions": name, "workers": workers, "partitions": plan.partitions}
                 rows.append({**given, "users": plan.busy_users, **measured})

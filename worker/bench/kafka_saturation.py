@@ -39,22 +39,22 @@ class Point:
 
 
 async def saturation(
-    settings: Settings, input_topic: str, events: int, partitions: int, workers: int, definitions: Path
-) -> Data:
+    settings: Settings, brokers: Brokers, input_topic: str, events: int, partitions: int, workers: int,
+    definitions: Path,
+) -> Data:  # fmt: skip
     """Have `workers` work off the events of a topic; return their figures (see `figures`)."""
-    brokers = await Brokers.of(settings)
     async with (
         place(settings, partitions, input_topic=input_topic, clock="event") as measured,
         started(measured, partitions, workers) as running,
     ):
+        begin = await _point(running, brokers)
         await publishing.publish(measured, configuration.load(definitions))
-        return figures(await _watched(running, brokers, events), events)
+        return figures(await _watched(running, brokers, events, begin), events)
 
 
-async def _watched(workers: Sequence[Worker], brokers: Brokers, events: int) -> list[Point]:
+async def _watched(workers: Sequence[Worker], brokers: Brokers, events: int, begin: Point) -> list[Point]:
     """Return how things stood every now and then until all is done. Raises JobFailed if nothing moves any more."""
-    points = [await _point(workers, brokers)]
-    moved = points[0].wall
+    points, moved = [begin], begin.wall
     while points[-1].records < events:
         await asyncio.sleep(POLL_SECONDS)
         points.append(await _point(workers, brokers))
@@ -81,10 +81,13 @@ def figures(points: Sequence[Point], events: int) -> Data:
     It is of the middle; where nothing was seen there, because there were so few events, of everything.
     """
     middle = [point for point in points if MIDDLE[0] * events <= point.records <= MIDDLE[1] * events]
-    first, last = (middle[0], middle[-1]) if len(middle) > 1 else (points[0], points[-1])
+    moved = middle and middle[-1].records > middle[0].records
+    first, last = (middle[0], middle[-1]) if moved else (points[0], points[-1])
     done = last.records - first.records
     own_us = (last.cpu - first.cpu) * 1e6 / done
-    brokers_us = (last.brokers - first.brokers) * 1e6 / done if first.brokers is not None and last.brokers else None
+    brokers_us = (
+        (last.brokers - first.brokers) * 1e6 / done if first.brokers is not None and last.brokers is not None else None
+    )
     return {
         "events": done,
         "cpu_us_per_event": round(own_us, 2),
