@@ -1,22 +1,22 @@
 """A worker as a process of a test's: started, stopped, killed and frozen, its log read line by line.
 
-The rule: the process is started like an operator's (`shoal worker` in the environment), through a module that can make
-it fail at a numbered step; nothing of it outlives `close`.
+The rule: it is told what an operator tells it, by its environment, and does what `shoal worker` does, but for the
+faults of `worker_under_test`; nothing of it outlives `close`.
 """
 
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.kafka.worker_nursery import nursery
+
 __all__ = ["Process"]
 
-ROOT = Path(__file__).parents[3]
 SECONDS_MAX = 120.0  # of any wait: long enough for a compilation on a busy machine
 POLL_SECONDS = 0.03
 STARTED = "The worker starts."
@@ -37,12 +37,8 @@ class Process:
             "SHOAL_INSTANCE_ID": name, "SHOAL_HTTP_PORT": "0", "SHOAL_TEST_MARKS": str(self._marks),
             "SHOAL_TEST_RELEASE": str(self._release), "SHOAL_TEST_CLOCK": str(self._clock),
         }  # fmt: skip
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.kafka.worker_under_test", "worker"],
-                cwd=ROOT, env=inherited | own | environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+        self._log.touch()
+        self._process = nursery().start(inherited | own | environment, self._log, folder / f"{name}.status")
 
     @property
     def pid(self) -> int:
@@ -106,12 +102,12 @@ class Process:
 
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL)."""
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def stop(self, seconds: float = SECONDS_MAX) -> int:
         """Ask it to end (SIGTERM), as a supervisor does; return its exit status."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
         return self.wait_until_ended(seconds)
 
     def freeze(self) -> None:

@@ -7,7 +7,7 @@
     SHOAL_TEST_WITHOUT  defences to leave out and other harm, by the names in `worker_harm` and
                         `worker_trouble`, with commas between
 
-Run with `python -m tests.support.kafka.worker_under_test worker`. The rule: without these variables it is the worker.
+`worker_nursery` runs it. The rule: without these variables it is the worker.
 """
 
 import json
@@ -92,7 +92,3 @@ def main() -> None:
     for name in filter(None, os.environ.get("SHOAL_TEST_WITHOUT", "").split(",")):
         {**worker_harm.HARM, **worker_trouble.TROUBLE}[name](mark)
     cli.main()
-
-
-if __name__ == "__main__":
-    main()
