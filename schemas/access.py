@@ -69,7 +69,7 @@ GRANTS = (
     ),
     Grant("worker", ("Read", "Describe"), "group", ("{group}",)),
     Grant("worker", ("Read", "Describe"), "group", ("{prefix}{group}.control.",), prefixed=True),
-    Grant("worker", ("Write", "Describe"), "transactional-id", ("{prefix}{group}.",), prefixed=True),
+    Grant("worker", ("Write", "Describe"), "transactional-id", ("{prefix}state.",), prefixed=True),
     Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
     Grant("operator", ("Read", "Write"), "topic", ("events", "definitions")),
     Grant("operator", ("Write",), "topic", ("commands",)),

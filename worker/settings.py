@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     ssl_key_password: SecretStr | None = None
     ssl_key_password_file: Path | None = Field(None, description="A file that holds the key's password.")
 
-    batch_records_max: int = Field(5_000, ge=1, le=100_000, description="Records of a transaction, at most.")
+    batch_records_max: int = Field(20_000, ge=1, le=100_000, description="Records of a transaction, at most.")
     slice_users_max: int = Field(2_000, ge=1, le=100_000, description="Users of a storm or backfill per transaction.")
     commit_interval_ms: int = Field(30, ge=0, le=10_000, description="Least time between two commits of a partition.")
     commit_deadline_ms: int = Field(
@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         return self.topic_prefix + BY_NAME[name].name
 
     def transactional_id(self, partition: int) -> str:
-        """The id that fences the owners of a partition: no host, no version."""
-        return f"{self.topic_prefix}{self.group}.{partition}"
+        """The id that fences the owners of a partition of the state: no host, no group, no version."""
+        return f"{self.topic_prefix}state.{partition}"
 
     @model_validator(mode="before")
     @classmethod

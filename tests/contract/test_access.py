@@ -59,6 +59,6 @@ def test_the_commands_carry_a_deployments_own_names_and_survive_a_shell() -> Non
         "--topic", "--group", "--transactional-id"}}  # fmt: skip
     assert ("--topic", "clicks") in named
     assert ("--topic", "eu.events") not in named
-    assert {("--topic", "eu.state"), ("--group", "blue"), ("--transactional-id", "eu.blue.")} <= named
+    assert {("--topic", "eu.state"), ("--group", "blue"), ("--transactional-id", "eu.state.")} <= named
     beginnings = {line[line.index("--resource-pattern-type") - 1] for line in lines if line[-1] == "prefixed"}
-    assert beginnings == {"eu.blue.control.", "eu.blue."}
+    assert beginnings == {"eu.blue.control.", "eu.state."}

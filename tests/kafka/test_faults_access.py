@@ -21,7 +21,7 @@ from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
 from tests.support.kafka.properties import Security
 
 PREFIX, WORKER = "guarded.", "the-worker"
-IDS = "guarded.guarded.workers."
+IDS = "guarded.state."
 PASSWORD = "nobody logs this"  # noqa: S105  it is no secret
 REFUSED = "AuthorizationFailed"
 RIGHTS = {

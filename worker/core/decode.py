@@ -44,7 +44,7 @@ from worker.core.json_text import (
     parsed_slowly,
     without_surrogates,
 )
-from worker.core.timestamps import FRACTIONS, MOMENTS, time_ms
+from worker.core.timestamps import FRACTIONS, HOURS, SECONDS, time_ms
 from worker.core.zones import Zones
 from worker.language.mapping import Mapping, Rule
 
@@ -188,7 +188,7 @@ class Decoder:
                 arrival = None if arrivals_ms is None else arrivals_ms[index]
                 text = event.timestamp
                 try:
-                    time = MOMENTS[text[:19]] + FRACTIONS[text[19:]]  # the usual form, met before
+                    time = HOURS[text[:13]] + SECONDS[text[13:19]] + FRACTIONS[text[19:]]  # the usual form
                 except (KeyError, TypeError):
                     time = time_ms(text) if text is not None and text != "" else _second_time(event, arrival)
                     if time is None:

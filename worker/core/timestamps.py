@@ -1,7 +1,7 @@
 """Points in time as they are written: RFC 3339 with an offset, or epoch milliseconds, to integer milliseconds.
 
 Whatever is finer than a millisecond is cut toward minus infinity. What isn't a time is `None`, never an exception.
-Nearly all events say `YYYY-MM-DDTHH:MM:SS.mmmZ`: such a text is two look-ups, its second and its fraction. The
+Nearly all events say `YYYY-MM-DDTHH:MM:SS.mmmZ`: such a text is three look-ups: hour, second, fraction. The
 dictionaries are bounded and what is in them was read by the strict reader, so they change no answer.
 """
 
@@ -14,9 +14,8 @@ from typing import Final
 
 from schemas.events import TIME_MS_MAX, TIME_MS_MIN
 
-__all__ = ["FRACTIONS", "MOMENTS", "time_ms"]
+__all__ = ["FRACTIONS", "HOURS", "SECONDS", "time_ms"]
 
-MOMENTS_MAX: Final = 8_192
 HOURS_MAX: Final = 16_384
 
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
@@ -24,9 +23,8 @@ _RFC_3339: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
 )
-MOMENTS: Final[dict[str, int]] = {}  # "2026-11-22T10:15:00" -> ms, the latest met
-_hours: dict[str, int] = {}  # "2026-11-22T10" -> ms, filled as hours are met
-_seconds: Final = {f":{second // 60:02}:{second % 60:02}": second * 1_000 for second in range(3_600)}
+HOURS: Final[dict[str, int]] = {}  # "2026-11-22T10" -> ms, filled as hours are met
+SECONDS: Final = {f":{second // 60:02}:{second % 60:02}": second * 1_000 for second in range(3_600)}
 FRACTIONS: Final = {f".{ms:03}Z": ms for ms in range(1_000)}
 
 
@@ -37,25 +35,12 @@ def time_ms(value: object) -> int | None:
     """
     if type(value) is str:
         try:
-            return MOMENTS[value[:19]] + FRACTIONS[value[19:]]
+            return HOURS[value[:13]] + SECONDS[value[13:19]] + FRACTIONS[value[19:]]
         except KeyError:
-            return _from_text(value)
+            return _strict(value)
     if type(value) is int or type(value) is float:
         return floor(min(max(value, TIME_MS_MIN - 1), TIME_MS_MAX + 1))
     return None
-
-
-def _from_text(text: str) -> int | None:
-    """Put the usual form together from its hour, the rest of its second and its fraction."""
-    try:
-        second_ms = _hours[text[:13]] + _seconds[text[13:19]]
-        fraction_ms = FRACTIONS[text[19:]]
-    except KeyError:
-        return _strict(text)
-    if len(MOMENTS) >= MOMENTS_MAX:
-        MOMENTS.clear()
-    MOMENTS[text[:19]] = second_ms
-    return second_ms + fraction_ms
 
 
 def _strict(text: str) -> int | None:
@@ -80,6 +65,6 @@ def _strict(text: str) -> int | None:
 
 
 def _remember(text: str, hour_ms: int) -> None:
-    if len(_hours) >= HOURS_MAX:
-        _hours.clear()
-    _hours[text[:13]] = hour_ms
+    if len(HOURS) >= HOURS_MAX:
+        HOURS.clear()
+    HOURS[text[:13]] = hour_ms

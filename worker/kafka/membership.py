@@ -21,7 +21,7 @@ from worker.settings import Settings
 __all__ = ["METADATA_AGE_MS", "Membership"]
 
 START_SECONDS_MAX = 60.0
-FETCH_BYTES = 4 * 1024 * 1024
+FETCH_BYTES = 8 * 1024 * 1024
 METADATA_AGE_MS = 30_000  # so long an input may have grown before it is noticed
 # aiokafka leaves a group when nobody has polled for five minutes, as while all partitions wait for definitions, or read
 # their state; and it comes back when somebody polls, who would wait for that. What is stuck is the watchdog's business.

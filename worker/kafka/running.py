@@ -30,6 +30,7 @@ from worker.observe.logs import log
 __all__ = ["Running"]
 
 WAIT_MS = 200
+MORE_MS = 5
 WALL_BEHIND_MS = 1_000
 SHOW_SECONDS = 0.5
 LOG_APPEND_TIME = 1
@@ -86,21 +87,25 @@ class Running:
         await asyncio.sleep(self._committed_lately_seconds())
         wait_ms = 0 if self.engine.backlog or self.engine.overdue else WAIT_MS
         most = self._suspects.records_max(self.settings.batch_records_max)
-        consumer = self.context.membership.consumer
         try:
-            found: dict[TopicPartition, Records] = await consumer.getmany(
-                self.place, timeout_ms=wait_ms, max_records=most
-            )
+            records = await self._fetched(wait_ms, most)
+            if 0 < len(records) < most:
+                # What came had been fetched ahead, during the last transaction; this is what has arrived since.
+                records = [*records, *await self._fetched(MORE_MS, most - len(records))]
         except OffsetOutOfRangeError:
             await self._after_a_gap()
             return ()
-        records = found.get(self.place, ())
         if records:
             assert records[0].offset >= self.next_offset, "the consumer went back"
             kinds = {records[0].timestamp_type, records[-1].timestamp_type}
             if self.engine.clock == "wall" and kinds != {LOG_APPEND_TIME}:
                 raise over_timestamps(self.place, records[0].offset)
         return records
+
+    async def _fetched(self, wait_ms: int, most: int) -> Records:
+        consumer = self.context.membership.consumer
+        found: dict[TopicPartition, Records] = await consumer.getmany(self.place, timeout_ms=wait_ms, max_records=most)
+        return found.get(self.place, ())
 
     def _committed_lately_seconds(self) -> float:
         return max(0.0, self.committed_at + self.settings.commit_interval_ms / 1000 - time.monotonic())
