@@ -84,18 +84,19 @@ def test_a_worker_may_die_while_a_version_is_worked_off(broker: Broker, prefix: 
     before = definitions(26)
     after = random_definitions.changed(random.Random(27), before, new_reads=True)
     log = events(26, 7000, users=3000)
-    with Deployment(broker, prefix, definitions=before, slice_users_max=40, commit_interval_ms=100) as deployment:
+    slowly = {"slice_users_max": 10, "commit_interval_ms": 200}
+    with Deployment(broker, prefix, definitions=before) as deployment:
         deployment.feed(log[:6000])
-        worker = deployment.start_worker()
+        worker = deployment.start_worker(**slowly)
         deployment.wait_until_read()
         deployment.publish(after)
         worker.wait_for("A version takes effect.", count=2)
         deployment.feed(log[6000:6500])
         worker.kill()
         assert all(left_over(deployment))
-        worker = deployment.start_worker(fault="B6:9:kill")
+        worker = deployment.start_worker(fault="B6:9:kill", **slowly)
         assert worker.wait_until_ended() == SIGKILL
-        assert any(left_over(deployment))
+        assert all(left_over(deployment))
         deployment.feed(log[6500:])
         deployment.start_worker()
         deployment.wait_until_read()

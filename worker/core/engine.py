@@ -177,10 +177,16 @@ class Engine:
         if batch.clock_ms is None:
             return effects
         self.clock_ms = batch.clock_ms
-        self.rows.add(self.users.ids[self.rows.count :])
+        self._add_users()
         self.rows.carried_over(batch.records[:, SLOT])
         self._run(batch, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
         return effects
+
+    def _add_users(self) -> None:
+        known = self.rows.count
+        self.rows.add(self.users.ids[known:])
+        if self.taken == known:
+            self.taken = self.rows.count  # nothing is left over for those who are new under the version in force
 
     def refused(self, payload: bytes, offset: int) -> Effects:
         """Return the dead letter of a record that the engine itself can't take; nothing else happens."""
