@@ -174,6 +174,24 @@ def test_a_version_in_slices_leaves_a_backlog_that_work_takes_off() -> None:
     assert evaluations == users
 
 
+def test_users_who_are_new_are_no_backlog() -> None:
+    """Under the first version and under the next one, while it is worked off and when it is."""
+    scenario = Scenario(2, settings=streams.Settings(users=5, malformed=0.0))
+    pair = Sliced(scenario.definitions, scenario.model)
+    scenario.drive(pair, ALL)
+    assert pair.engine.backlog == 0
+    pair.publish({**scenario.definitions, "version": 9})
+    users = pair.engine.backlog
+    pair.step(streams.records(random.Random(3), 60, streams.Settings(users=500, malformed=0.0)))
+    assert pair.engine.rows.count > users > 0
+    while pair.engine.backlog:
+        pair.effects.append(pair.engine.work(2, wall_ms=WALL_MS))
+    pair.step(streams.records(random.Random(4), 60, streams.Settings(users=5000, malformed=0.0)))
+    assert pair.engine.backlog == 0
+    pair.tick(pair.engine.clock_ms or 0)
+    pair.assert_equal_by_user()
+
+
 def test_the_same_bytes_at_any_batch_size() -> None:
     """The saved state is the same to the last byte, however the log was cut."""
     states = set()
