@@ -2,6 +2,7 @@
 
 import random
 import time
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_a_worker_may_die_while_a_version_is_worked_off(broker: Broker, prefix: 
     before = definitions(26)
     after = random_definitions.changed(random.Random(27), before, new_reads=True)
     log = events(26, 7000, users=3000)
-    slowly = {"slice_users_max": 10, "commit_interval_ms": 200}
+    slowly: dict[str, Any] = {"slice_users_max": 10, "commit_interval_ms": 200}
     with Deployment(broker, prefix, definitions=before) as deployment:
         deployment.feed(log[:6000])
         worker = deployment.start_worker(**slowly)
