@@ -46,7 +46,7 @@ OPERATORS_COMMANDS = (
 )
 REKEYING = "shoal.rekey.clicks.shoal.events"
 GROUPS = {WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP, REKEYING, "shoal.consumer", "shoal2", "elsewhere"}
-IDS = {"shoal.shoal.0", REKEYING, "shoal.other.0", "elsewhere.0"}
+IDS = {"shoal.state.0", REKEYING, "shoal.other.0", "elsewhere.0"}
 EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "worker": {WORKER_GROUP: {"Read", "Describe"}, CONTROL_GROUP: {"Read", "Describe"}},
     "operator": {WORKER_GROUP: {"Describe"}, REKEYING: {"Read", "Describe"}},
@@ -55,7 +55,7 @@ EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "admin": {},
 }
 EXPECTED_IDS: dict[str, dict[str, set[str]]] = {
-    "worker": {"shoal.shoal.0": {"Describe", "Write"}},
+    "worker": {"shoal.state.0": {"Describe", "Write"}},
     "operator": {REKEYING: {"Describe", "Write"}},
 }
 

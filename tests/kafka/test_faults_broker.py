@@ -194,7 +194,7 @@ def test_a_full_disk_ends_when_there_is_room_again(prefix: str, request: pytest.
         Broker({"log.segment.bytes": "1048576"}, disk_bytes=128 * 2**20) as small,
         scene_on(small, prefix, request) as scene,
     ):
-        scene.feed(2_000)
+        scene.feed(12_000)
         small.home.fill_disk()
         scene.worker.wait_for(AGAIN)
         small.home.free_disk()
