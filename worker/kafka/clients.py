@@ -125,11 +125,13 @@ async def reader(settings: Settings, **arguments: Any) -> AsyncIterator[AIOKafka
 
 
 async def discard_consumer(consuming: AIOKafkaConsumer) -> None:
-    """Stop a consumer, giving up on a broker that doesn't answer."""
+    """Stop a consumer; where a broker doesn't answer `stop()` is given up, and what it would have ended is cut off."""
     with suppress(KafkaError, TimeoutError, OSError):
         async with asyncio.timeout(DISCARD_SECONDS_MAX):
             await asyncio.sleep(0)  # a task of its that hasn't begun yet would pass its cancellation on to us
             await consuming.stop()
+            return
+    await _cut_off(consuming._client, consuming._coordinator, consuming._fetcher)  # noqa: SLF001
 
 
 async def discard(producing: AIOKafkaProducer) -> None:
@@ -142,8 +144,13 @@ async def discard(producing: AIOKafkaProducer) -> None:
     producing._closed = True  # noqa: SLF001
     with suppress(Exception):
         producing._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
-    sender = producing._sender  # noqa: SLF001
-    tasks = [task for task in asyncio.all_tasks() if _runs_for(task, sender)]
+    await _cut_off(producing.client, producing._sender)  # noqa: SLF001
+
+
+async def _cut_off(client: Any, *owners: object) -> None:
+    """Cancel every task that runs for the owners, and close the connections; never hangs, never raises."""
+    begun = [owner for owner in owners if owner is not None]
+    tasks = [task for task in asyncio.all_tasks() if any(_runs_for(task, owner) for owner in begun)]
     for task in tasks:
         task.cancel()
     if tasks:
@@ -153,11 +160,11 @@ async def discard(producing: AIOKafkaProducer) -> None:
                 task.exception()  # seen, so that nobody warns of it
     with suppress(Exception):
         async with asyncio.timeout(DISCARD_SECONDS_MAX):
-            await producing.client.close()
+            await client.close()
 
 
-def _runs_for(task: asyncio.Task[Any], sender: Any) -> bool:
-    """Whether a task's coroutine is a method of this sender, or of a handler of its."""
+def _runs_for(task: asyncio.Task[Any], owner: object) -> bool:
+    """Whether a task's coroutine is a method of the owner, or of a handler of its."""
     frame = getattr(task.get_coro(), "cr_frame", None)
-    owner = frame.f_locals.get("self") if frame is not None else None
-    return owner is sender or getattr(owner, "_sender", None) is sender
+    running = frame.f_locals.get("self") if frame is not None else None
+    return running is owner or getattr(running, "_sender", None) is owner
