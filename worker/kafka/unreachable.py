@@ -63,7 +63,12 @@ def _told(error: Exception | None, server: str, settings: Settings) -> ShoalErro
             return _untrusted(error, server)
         case socket.gaierror() | UnicodeError():
             return JobFailed(f"{server} has no address: correct SHOAL_BOOTSTRAP_SERVERS.")
-        case ssl.SSLError() | ConnectionResetError():
+        case ConnectionResetError():
+            return JobFailed(
+                f"{server} breaks the connection: it starts or ends just now, or doesn't speak "
+                f"{settings.security_protocol}; try again, or check SHOAL_SECURITY_PROTOCOL and the port."
+            )
+        case ssl.SSLError():
             return WrongUsage(
                 f"{server} doesn't speak {settings.security_protocol} ({type(error).__name__}): check "
                 "SHOAL_SECURITY_PROTOCOL and the port."
