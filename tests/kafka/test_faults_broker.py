@@ -94,7 +94,7 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
     with Deployment(mortal, prefix, definitions=definitions(1)) as deployment:
         mortal.stop()
         worker = deployment.start_worker("one")
-        worker.wait_for("it is tried again", count=2)
+        worker.wait_for("it is tried again")
         assert (health(worker, "live"), health(worker, "ready")) == (200, 503)
         mortal.start()
         worker.wait_for(RUNS, count=2)
@@ -118,7 +118,7 @@ def test_a_worker_that_has_long_read_nothing_is_still_a_member(
         scene.end()
 
 
-@pytest.mark.parametrize("how", ["stop", "freeze"])
+@pytest.mark.parametrize("how", ["freeze", pytest.param("stop", marks=pytest.mark.faults)])
 def test_a_worker_ends_without_its_broker(scene: Scene, mortal: Broker, how: str) -> None:
     """Told to end with work under way and nobody to answer it ends well, and in time; the next one goes on."""
     scene.feed(2_000)
@@ -129,8 +129,13 @@ def test_a_worker_ends_without_its_broker(scene: Scene, mortal: Broker, how: str
     scene.end()
 
 
-@pytest.mark.parametrize("waits_seconds", [0.0, pytest.param(30.0, marks=pytest.mark.faults)])
-@pytest.mark.parametrize("starts", [False, True])
+@pytest.mark.parametrize(
+    ("starts", "waits_seconds"),
+    [
+        (True, 0.0),
+        *(pytest.param(*case, marks=pytest.mark.faults) for case in ((True, 30.0), (False, 0.0), (False, 30.0))),
+    ],
+)
 def test_a_worker_ends_in_time_under_the_usual_deadlines(
     mortal: Broker, prefix: str, request: pytest.FixtureRequest, waits_seconds: float, *, starts: bool
 ) -> None:
@@ -202,7 +207,9 @@ def test_a_full_disk_ends_when_there_is_room_again(prefix: str, request: pytest.
         scene.end()
 
 
-@pytest.mark.parametrize("whose", ["group", "transactions", "input"])
+@pytest.mark.parametrize(
+    "whose", ["group", *(pytest.param(whose, marks=pytest.mark.faults) for whose in ("transactions", "input"))]
+)
 def test_another_broker_takes_over(prefix: str, request: pytest.FixtureRequest, whose: str) -> None:
     """The coordinator of the group, that of a partition's transactions, or the leader of the input is killed."""
     with Cluster() as cluster, scene_on(cluster, prefix, request) as scene:
@@ -212,6 +219,21 @@ def test_another_broker_takes_over(prefix: str, request: pytest.FixtureRequest, 
         scene.feed(500)
         scene.wait_until_well()
         killed.start()
+        scene.end()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_brokers_that_restart_one_after_the_other(prefix: str, request: pytest.FixtureRequest, how: str) -> None:
+    """Orderly or not, under load, with a worker that joins while one of them is away."""
+    with Cluster() as cluster, scene_on(cluster, prefix, request, partitions=4) as scene:
+        for broker in cluster.brokers:
+            scene.feed(1_000)
+            getattr(broker, how)()
+            if broker is cluster.brokers[0]:
+                scene.deployment.start_worker("two").wait_for(RUNS)
+            scene.feed(500)
+            broker.start()
         scene.end()
 
 
