@@ -63,6 +63,7 @@ class Nursery:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.kafka.worker_nursery"],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,  # a signal for the tests' whole group leaves it alive, to kill the others
         )  # fmt: skip
         atexit.register(self.close)
 
