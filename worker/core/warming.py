@@ -1,4 +1,4 @@
-"""Compiling the pass before the first record needs it."""
+"""Making a process ready for the first record: the pass compiled, and the garbage collector told what it is in for."""
 
 import gc
 
@@ -10,6 +10,9 @@ __all__ = ["warm_up"]
 
 DEFINITIONS = "{version: 0, segments: [{id: warm, enter: views_total > 0}]}"
 ANOTHER = "{version: 1, segments: [{id: warm, enter: orders_total > 0}]}"
+# A batch is tens of thousands of objects that live until its end, none of them in a cycle. Looking through them every 700
+# objects, as Python does by itself, takes a tenth of all CPU and finds nothing.
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 EVENT = b'{"type":"track","event":"Product Viewed","userId":"warm-up","timestamp":0,"properties":{}}'
 
 
@@ -21,4 +24,5 @@ def warm_up() -> None:
     engine.tick(1, wall_ms=0)
     engine.publish(definitions.load(ANOTHER, mapping), wall_ms=0)
     engine.explain("warm-up")
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
     gc.freeze()  # what the compiler keeps lasts as long as the process: no collection need look at it again

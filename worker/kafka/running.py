@@ -29,7 +29,7 @@ from worker.observe.logs import log
 
 __all__ = ["Running"]
 
-WAIT_MS = 200
+WAIT_MS = 250
 MORE_MS = 5
 WALL_BEHIND_MS = 1_000
 SHOW_SECONDS = 0.5
