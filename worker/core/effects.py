@@ -48,9 +48,12 @@ Reason = tuple[ClauseValue, ...]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_MILLISECONDS = tuple(f".{ms:03}Z" for ms in range(1000))
+
+
 @lru_cache(maxsize=65_536)
-def _minute(minute: int) -> str:
-    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
 def iso(ms: int) -> str:
@@ -59,8 +62,8 @@ def iso(ms: int) -> str:
     >>> iso(0)
     '1970-01-01T00:00:00.000Z'
     """
-    minute, rest = divmod(min(ms, TIME_MS_MAX), 60_000)
-    return f"{_minute(minute)}{rest // 1000:02}.{rest % 1000:03}Z"
+    second, rest = divmod(min(ms, TIME_MS_MAX), 1000)
+    return _second(second) + _MILLISECONDS[rest]
 
 
 def short_hash(*parts: object) -> str:
