@@ -15,7 +15,7 @@ import numpy as np
 from schemas.models import Snapshot
 from schemas.outputs import PAYLOAD_KEPT
 from worker.core import funnel, saving
-from worker.core.batch import REPAIRS, SLOT, Batch, DeadLetter
+from worker.core.batch import CLOCK, REPAIRS, SLOT, Batch, DeadLetter
 from worker.core.decode import Decoder
 from worker.core.effects import RecordWriter
 from worker.core.explain import explain
@@ -39,7 +39,7 @@ __all__ = ["Engine"]
 
 Clock = Literal["event", "wall"]
 EVERYTHING = 1 << 62
-GRACE_MS_MAX = 86_400_000
+GRACE_MS_MAX = DAY_MS = 86_400_000
 
 
 class Engine:
@@ -169,22 +169,52 @@ class Engine:
 
         `keys` None: files, which have none. `arrivals_ms` None: the event clock.
         """
+        effects = Effects()
+        for more, _ in self.by_day(
+            payloads, first_offset, keys, arrivals_ms, wall_ms=wall_ms, due_rows_max=due_rows_max
+        ):
+            effects.add(more)
+        return effects
+
+    def by_day(
+        self,
+        payloads: Sequence[bytes],
+        first_offset: int | Sequence[int],
+        keys: Sequence[bytes | None] | None = None,
+        arrivals_ms: Sequence[int] | None = None,
+        *,
+        wall_ms: int,
+        due_rows_max: int = EVERYTHING,
+    ) -> Iterator[tuple[Effects, int | None]]:
+        """Take records as `step` does, one UTC day of the partition clock at a time.
+
+        Yields (what followed, the midnight that the clock passes next in ms; None at the end). A model published before
+        the next is asked for takes effect between the days. Of several midnights leapt over at once the first is told.
+        """
         offsets = first_offset
         if isinstance(offsets, int):
             offsets = range(offsets, offsets + len(payloads))
         batch = self._decoder.decode(payloads, offsets, keys, arrivals_ms, self.clock_ms)
         effects = self._decoded(batch)
-        if batch.clock_ms is None:
-            return effects
-        self.clock_ms = batch.clock_ms
-        self._add_users()
-        self.rows.carried_over(batch.records[:, SLOT])
-        self._run(batch, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
-        return effects
+        first = 0
+        for last, midnight_ms in _days(batch, self.clock_ms):
+            if last > first:
+                self._take(batch, first, last, due_rows_max, wall_ms, effects)
+            yield effects, midnight_ms
+            first, effects = last, Effects()
 
-    def _add_users(self) -> None:
+    def _take(self, batch: Batch, first: int, last: int, due_rows_max: int, wall_ms: int, effects: Effects) -> None:
+        """Take records [first, last) of a batch."""
+        effects.read += last - first
+        slots, self.clock_ms = batch.records[first:last, SLOT], int(batch.records[last - 1, CLOCK])
+        self._add_users(int(slots.max()) + 1)
+        self.rows.carried_over(slots)
+        self._run(batch, first, last, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
+
+    def _add_users(self, count: int) -> None:
+        """Give the first `count` users a row each."""
         known = self.rows.count
-        self.rows.add(self.users.ids[known:])
+        self.rows.add(self.users.ids[known:count])
         if self.taken == known:
             self.taken = self.rows.count  # nothing is left over for those who are new under the version in force
 
@@ -194,7 +224,7 @@ class Engine:
         return Effects(read=1, dead_letters=[letter], dead_letter_counts={letter.reason: 1})
 
     def _decoded(self, batch: Batch) -> Effects:
-        effects = Effects(read=batch.read)
+        effects = Effects(read=len(batch.dead_letters))
         for letter in batch.dead_letters:
             counts = effects.dead_letter_counts
             counts[letter.reason] = counts.get(letter.reason, 0) + 1
@@ -205,13 +235,15 @@ class Engine:
         payload = letter.payload[:PAYLOAD_KEPT].decode("utf-8", "replace")
         return DeadLetterRecord(letter.reason, self.topic, self.partition, letter.offset, payload)
 
-    def _run(self, batch: Batch, horizon: int, due_rows_max: int, wall_ms: int, effects: Effects) -> None:
+    def _run(
+        self, batch: Batch, first: int, last: int, horizon: int, due_rows_max: int, wall_ms: int, effects: Effects
+    ) -> None:
         self._collect(horizon, due_rows_max)
-        done, total = 0, len(batch.records)
+        done = first
         while True:
             done = funnel.run(
                 *self._arguments(),
-                batch.records,
+                batch.records[:last],
                 batch.lines_end,
                 batch.lines,
                 batch.details_end,
@@ -221,7 +253,7 @@ class Engine:
                 self._judging_wall(wall_ms),
             )
             self._take_outputs(effects, wall_ms)
-            if done == total:
+            if done == last:
                 break
         self._drain(horizon, wall_ms, effects)
 
@@ -397,3 +429,13 @@ class Engine:
         self.taken = past.taken
         self.passed_ms = past.passed_ms
         self._begin_version()
+
+
+def _days(batch: Batch, clock_ms: int | None) -> Iterator[tuple[int, int | None]]:
+    """Yield (records up to the end of a UTC day of the partition clock, the midnight after it; None after the last)."""
+    days = batch.records[:, CLOCK] // DAY_MS
+    if len(days):
+        before = days[0] if clock_ms is None else clock_ms // DAY_MS
+        for cut in np.flatnonzero(np.diff(days, prepend=before)).tolist():
+            yield cut, int((days[cut - 1] if cut else before) + 1) * DAY_MS
+    yield len(days), None
