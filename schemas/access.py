@@ -31,7 +31,7 @@ class Deployment:
     """What names depend on: a prefix, the workers' consumer group, the topic of the events if it has another name."""
 
     prefix: str = PREFIX_DEFAULT
-    group: str = "shoal"
+    group: str = "shoal.workers"
     input_topic: str | None = None
 
     def topic(self, name: str) -> str:
@@ -68,7 +68,7 @@ GRANTS = (
         "worker", ("Write", "Describe"), "topic", (*RESULTS, "training-samples", "dead-letters", "receipts", "answers")
     ),
     Grant("worker", ("Read", "Describe"), "group", ("{group}",)),
-    Grant("worker", ("Read", "Describe"), "group", ("{prefix}{group}.control.",), prefixed=True),
+    Grant("worker", ("Read", "Describe"), "group", ("{group}.control.",), prefixed=True),
     Grant("worker", ("Write", "Describe"), "transactional-id", ("{prefix}state.",), prefixed=True),
     Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
     Grant("operator", ("Read", "Write"), "topic", ("events", "definitions")),

@@ -33,7 +33,11 @@ class Settings(BaseSettings):
         PREFIX_DEFAULT, pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Begins every topic's name."
     )
     input_topic: str | None = Field(None, description="Topic of the events; default: the prefix and `events`.")
-    group: str = Field("shoal", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Consumer group of the workers.")
+    group: str = Field(
+        f"{PREFIX_DEFAULT}workers",
+        pattern=r"^[A-Za-z0-9._-]{1,128}$",
+        description="Consumer group of the workers; by default the prefix and `workers`.",
+    )
     instance_id: str = Field(default_factory=socket.gethostname, description="A worker's name among the others.")
     clock: Literal["wall", "event"] = Field("wall", description="What arrival is: the broker's clock, or event times.")
     start: Literal["earliest", "latest"] = Field("earliest", description="Where a partition without checkpoint begins.")
@@ -89,6 +93,11 @@ class Settings(BaseSettings):
     def transactional_id(self, partition: int) -> str:
         """The id that fences the owners of a partition of the state: no host, no group, no version."""
         return f"{self.topic_prefix}state.{partition}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_group(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"group": f"{values.get('topic_prefix', PREFIX_DEFAULT)}workers", **values}
 
     @model_validator(mode="before")
     @classmethod

@@ -31,7 +31,7 @@ from worker.settings import Settings, load
 
 USERS = {role: f"the-{role}" for role in ROLES}
 TOPIC_REFUSED, GROUP_REFUSED, ID_REFUSED = 29, 30, 53
-WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP = "shoal", "shoal.shoal.control.host-1", "shoal.consumer.mailer"
+WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP = "shoal.workers", "shoal.workers.control.host-1", "shoal.consumer.mailer"
 OPERATORS_COMMANDS = (
     ("topics", "check"),
     ("definitions", "history"),

@@ -44,7 +44,7 @@ AIOKafkaConsumerThread.Worker = _Thread
 def following_app(settings: Settings, control: Control) -> faust.App:
     """Return an app, not yet started, that feeds `control`."""
     app = _App(
-        f"{settings.topic_prefix}{settings.group}.control.{secrets.token_hex(8)}",
+        f"{settings.group}.control.{secrets.token_hex(8)}",
         broker=[f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(",")],
         broker_client_id=f"{settings.instance_id}.control",
         broker_credentials=_credentials(settings),
