@@ -61,4 +61,4 @@ def test_the_commands_carry_a_deployments_own_names_and_survive_a_shell() -> Non
     assert ("--topic", "eu.events") not in named
     assert {("--topic", "eu.state"), ("--group", "blue"), ("--transactional-id", "eu.state.")} <= named
     beginnings = {line[line.index("--resource-pattern-type") - 1] for line in lines if line[-1] == "prefixed"}
-    assert beginnings == {"eu.blue.control.", "eu.state."}
+    assert beginnings == {"blue.control.", "eu.state."}
