@@ -5,6 +5,7 @@ in UTC with three decimals and a `Z`. The worker writes these records without pa
 what it writes to them. Records about the deployment itself (commands, published versions) are in `control.py`.
 """
 
+import operator
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -68,11 +69,25 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Contribution(Record):
+    """How far a feature's value moves a probability."""
+
+    feature: str = Field(min_length=1, max_length=64)
+    value: Number | None = Field(description="In the feature's unit; infinite and unknown values are null.")
+    effect: Number = Field(description="In log-odds for a linear model, in probability for trees.")
+
+
 class Clause(Record):
     """One comparison of the condition that decided, with the value it saw."""
 
     clause: str = Field(min_length=1, description="The comparison's text.")
     value: bool | Number | str | None = Field(description="Its left side; infinite and unknown values are null.")
+    contributions: list[Contribution] = Field(
+        default=[],
+        max_length=5,
+        exclude_if=operator.not_,
+        description="What moves the probability that it reads most, strongest first; only where there is any.",
+    )
 
 
 class Source(Record):

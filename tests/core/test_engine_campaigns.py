@@ -36,7 +36,7 @@ def test_consent_is_asked_for_only_with_a_channel_and_taken_back_by_unsubscribin
 
 def test_profiling_consent_decides_about_probabilities() -> None:
     """0.5 at two views; null once consent to profiling is withdrawn, so that nothing changes until it is back."""
-    target = {"t": {"weights": [1.0], "intercept": -2.0}}
+    target = {"t": {"kind": "linear", "weights": [1.0], "intercept": -2.0}}
     model = {"version": 3, "hash": "c" * 64, "features": [{"name": "views_total"}], "targets": target}
     targets = [{"id": "t", "positive": "order", "horizon": "7d"}]
     story = Story({"id": "s", "enter": 'probability("t") == 0.5'}, targets=targets, model=model)

@@ -72,7 +72,7 @@ def test_a_percentile_is_the_share_of_smaller_values() -> None:
 def test_what_is_infinite_counts_as_missing_for_a_model() -> None:
     """Who never ordered has the value that stands for missing: 2, less the intercept, 0.5."""
     features = [{"name": "time_since_order", "missing": 2.0}]
-    target = {"t": {"weights": [1.0], "intercept": -2.0}}
+    target = {"t": {"kind": "linear", "weights": [1.0], "intercept": -2.0}}
     targets = [{"id": "t", "positive": "order", "horizon": "7d"}]
     model = {"version": 3, "hash": "c" * 64, "features": features, "targets": target}
     assert holds('probability("t") == 0.5', (0, "Product Viewed", {}), targets=targets, model=model)
@@ -93,7 +93,7 @@ def test_a_probability_is_calibrated_between_and_flat_beyond_its_points(
 ) -> None:
     """log1p of ±1 keeps its sign: raw odds of 1:2 or 2:1, to six decimals."""
     targets = [{"id": "t", "positive": "order", "horizon": "7d"}]
-    target = {"t": {"weights": [1.0], "intercept": 0.0, "calibration": calibration}}
+    target = {"t": {"kind": "linear", "weights": [1.0], "intercept": 0.0, "calibration": calibration}}
     features = [{"name": "average_rating", "log": True}]
     model = {"version": 3, "hash": "c" * 64, "features": features, "targets": target}
     review = (0, "Product Reviewed", {"rating": rating})
@@ -103,7 +103,7 @@ def test_a_probability_is_calibrated_between_and_flat_beyond_its_points(
 def test_profiling_may_need_consent_first() -> None:
     """With `opt_in` who said nothing has no probability; with `opt_out`, the default, she has."""
     targets = [{"id": "t", "positive": "order", "horizon": "7d"}]
-    target = {"t": {"weights": [0.0], "intercept": 0.0}}
+    target = {"t": {"kind": "linear", "weights": [0.0], "intercept": 0.0}}
     model = {"version": 3, "hash": "c" * 64, "features": [{"name": "views_total"}], "targets": target}
     for profiling in ("opt_in", "opt_out"):
         found = holds('probability("t") == 0.5', (0, "Product Viewed", {}), targets=targets, model=model,

@@ -411,7 +411,7 @@ def test_a_percentile_is_null_until_a_model_and_sampled_after() -> None:
 
 def test_a_probability_needs_consent_to_profiling() -> None:
     """Weight 1 and intercept -2 at two views: 0.5; with consent withdrawn it is null, so an explicit exit holds her."""
-    model = model_by("views_total", targets={"t": {"weights": [1.0], "intercept": -2.0}})
+    model = model_by("views_total", targets={"t": {"kind": "linear", "weights": [1.0], "intercept": -2.0}})
     story = Story(
         {"id": "s", "enter": 'probability("t") == 0.5'}, {"id": "n", "enter": 'probability("t") < 2'}, model=model
     )

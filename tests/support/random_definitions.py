@@ -12,8 +12,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from schemas.models import sealed
 from tests.support.streams import CATEGORIES, START_MS
 from tests.support.twin_time import written
+from worker.language.observed import OBSERVED_HASH
 
 WINDOWS = ("1h", "24h", "7d", "30d", "90d", "365d", "total")
 COUNTS = (
@@ -398,10 +400,9 @@ def changed(rng: random.Random, before: dict[str, Any], *, new_reads: bool = Fal
     return after
 
 
-def snapshot(rng: random.Random, version: int = 1) -> dict[str, Any]:
-    """A model with two targets, three clusters and quantiles, as plain data."""
-    size = len(LEARNT)
-    features = [
+def inputs(rng: random.Random, names: tuple[str, ...] = LEARNT) -> list[dict[str, Any]]:
+    """How a model prepares these features."""
+    return [
         {
             "name": name,
             "log": rng.random() < 0.5,
@@ -409,24 +410,66 @@ def snapshot(rng: random.Random, version: int = 1) -> dict[str, Any]:
             "mean": rng.uniform(0, 5),
             "scale": rng.choice((1.0, 4.0, 1_000.0)),
         }
-        for name in LEARNT
+        for name in names
     ]
-    model: dict[str, Any] = {
-        "version": version,
-        "features": features,
-        "targets": {
-            target: {
-                "weights": [rng.uniform(-1, 1) for _ in range(size)],
-                "intercept": rng.uniform(-1, 1),
-                "calibration": rng.choice(([], [[0.1, 0.05], [0.5, 0.6], [0.9, 0.95]])),
-            }
-            for target in TARGETS
-        },
-        "clusters": {"names": list(CLUSTERS), "centres": [[rng.uniform(-2, 4) for _ in range(size)] for _ in CLUSTERS]},
-        "quantiles": {name: sorted(rng.uniform(0, 300) for _ in range(11)) for name in RANKED[:-1]},
-        "evidence": {},
+
+
+def linear(rng: random.Random, size: int) -> dict[str, Any]:
+    """A logistic regression."""
+    return {
+        "kind": "linear",
+        "weights": [rng.uniform(-1, 1) for _ in range(size)],
+        "intercept": rng.uniform(-1, 1),
     }
-    return model | {"hash": hash_of(model)}
+
+
+def trees(rng: random.Random, size: int) -> dict[str, Any]:
+    """One to three trees: each node is a leaf, or splits into two that come later."""
+    made: dict[str, Any] = {name: [] for name in ("feature", "threshold", "left", "right", "value", "roots")}
+    for _ in range(rng.randint(1, 3)):
+        made["roots"].append(grow(rng, made, size, 0))
+    return made | {"kind": "trees"}
+
+
+def grow(rng: random.Random, made: dict[str, Any], size: int, depth: int) -> int:
+    """Add a node and what is below it; return its place."""
+    node = len(made["value"])
+    leaf = depth == 4 or rng.random() < 0.2
+    made["feature"].append(-1 if leaf else rng.randrange(size))
+    made["threshold"].append(0.0 if leaf else rng.uniform(-2, 3))
+    made["value"].append(rng.random())
+    made["left"].append(-1)
+    made["right"].append(-1)
+    if not leaf:
+        for side in ("left", "right"):
+            made[side][node] = grow(rng, made, size, depth + 1)
+    return node
+
+
+def target(rng: random.Random) -> dict[str, Any]:
+    """A target of either kind, over the model's features or inputs of its own."""
+    own = inputs(rng, tuple(rng.sample(LEARNT, 4))) if rng.random() < 0.4 else []
+    made = rng.choice((linear, trees))(rng, len(own) or len(LEARNT))
+    calibration = rng.choice(([], [[0.1, 0.05], [0.5, 0.6], [0.9, 0.95]]))
+    return made | {"inputs": own, "calibration": calibration}
+
+
+def snapshot(rng: random.Random, version: int = 1) -> dict[str, Any]:
+    """A model with two targets, three clusters and quantiles, as plain data."""
+    own = inputs(rng, tuple(rng.sample(LEARNT, 3))) if rng.random() < 0.5 else []
+    width = len(own) or len(LEARNT)
+    model: dict[str, Any] = {
+        "feature_schema": OBSERVED_HASH,
+        "features": inputs(rng),
+        "targets": {name: target(rng) for name in TARGETS},
+        "clusters": {
+            "inputs": own,
+            "names": list(CLUSTERS),
+            "centres": [[rng.uniform(-2, 4) for _ in range(width)] for _ in CLUSTERS],
+        },
+        "quantiles": {name: sorted(rng.uniform(0, 300) for _ in range(11)) for name in RANKED[:-1]},
+    }
+    return sealed(version, model).model_dump(mode="json")
 
 
 def hash_of(data: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The naive twin's scoring: percentiles, probabilities and clusters from a model snapshot given as a plain dict.
+"""The naive twin's scoring: percentiles, probabilities and what moves them, clusters; a snapshot is a plain dict.
 
 Everything is summed left to right in plain floats. `value_of` gives a feature's value by its name.
 """
@@ -14,10 +14,21 @@ from tests.support.twin_conditions import Value
 ValueOf = Callable[[str], Value]
 
 
-def inputs(model: dict[str, Any], value_of: ValueOf) -> list[float]:
-    """The model's scaled features."""
+def features_of(model: dict[str, Any]) -> set[str]:
+    """The names of all features that any part of the model reads."""
+    parts = [model, *model.get("targets", {}).values(), model.get("clusters") or {}]
+    return {feature["name"] for part in parts for feature in [*part.get("features", []), *part.get("inputs", [])]}
+
+
+def inputs_of(model: dict[str, Any], part: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a target or the clusters read: their own inputs, else the model's features."""
+    return part.get("inputs") or model.get("features", [])
+
+
+def inputs(model: dict[str, Any], part: dict[str, Any], value_of: ValueOf) -> list[float]:
+    """The scaled features of a part of the model."""
     scaled = []
-    for feature in model.get("features", []):
+    for feature in inputs_of(model, part):
         value = value_of(feature["name"])
         known = isinstance(value, (int, float)) and math.isfinite(value)
         x = float(value) if known and value is not None else float(feature.get("missing", 0.0))
@@ -37,17 +48,59 @@ def calibrated(raw: float, points: list[Any]) -> float:
     return float(points[-1][1])
 
 
+def path(trees: dict[str, Any], root: int, x: list[float]) -> list[int]:
+    """The nodes on the way from a root to the leaf of x."""
+    nodes = [root]
+    while trees["left"][nodes[-1]] >= 0:
+        node = nodes[-1]
+        left = x[trees["feature"][node]] <= trees["threshold"][node]
+        nodes.append(trees["left" if left else "right"][node])
+    return nodes
+
+
 def probability(model: dict[str, Any], target: str, value_of: ValueOf) -> float | None:
     """The target's probability, rounded to six decimals; None if the model does not know it."""
-    linear = model.get("targets", {}).get(target)
-    if linear is None:
+    known = model.get("targets", {}).get(target)
+    if known is None:
         return None
-    z = 0.0
-    for weight, x in zip(linear["weights"], inputs(model, value_of), strict=True):
-        z += weight * x
-    z += linear.get("intercept", 0.0)
-    raw = 1.0 / (1.0 + math.exp(-z)) if z > -700 else 0.0
-    return round(calibrated(raw, linear.get("calibration", [])), 6)
+    x = inputs(model, known, value_of)
+    if known["kind"] == "trees":
+        raw = sum(known["value"][path(known, root, x)[-1]] for root in known["roots"]) / len(known["roots"])
+    else:
+        z = 0.0
+        for weight, part in zip(known["weights"], x, strict=True):
+            z += weight * part
+        z += known.get("intercept", 0.0)
+        raw = 1.0 / (1.0 + math.exp(-z)) if z > -700 else 0.0
+    return round(calibrated(raw, known.get("calibration", [])), 6)
+
+
+def contributions(model: dict[str, Any], target: str, value_of: ValueOf) -> list[dict[str, Any]]:
+    """The five features that move the target's probability most, strongest first, those that don't left out."""
+    known = model.get("targets", {}).get(target)
+    if known is None:
+        return []
+    x = inputs(model, known, value_of)
+    effects = [0.0] * len(x)
+    if known["kind"] == "linear":
+        effects = [weight * part for weight, part in zip(known["weights"], x, strict=True)]
+    else:
+        for root in known["roots"]:
+            for parent, child in itertools.pairwise(path(known, root, x)):
+                change = known["value"][child] - known["value"][parent]
+                effects[known["feature"][parent]] += change / len(known["roots"])
+    ranked = sorted(range(len(x)), key=lambda place: -abs(effects[place]))
+    names = [feature["name"] for feature in inputs_of(model, known)]
+    return [
+        {"feature": names[place], "value": finite(value_of(names[place])), "effect": effects[place]}
+        for place in ranked[:5]
+        if effects[place]
+    ]
+
+
+def finite(value: Value) -> Value:
+    """The value as reasons show it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def percentile(model: dict[str, Any], feature: str, value: Value) -> float | None:
@@ -69,7 +122,7 @@ def cluster(model: dict[str, Any], current: str | None, value_of: ValueOf) -> st
     clusters = model.get("clusters")
     if clusters is None:
         return None
-    x = inputs(model, value_of)
+    x = inputs(model, clusters, value_of)
     distances: dict[str, float] = {}
     for name, centre in zip(clusters["names"], clusters["centres"], strict=True):
         squares = 0.0

@@ -18,6 +18,7 @@ from tests.support.twin_conditions import (
     sides_of,
 )
 from tests.support.twin_features import LASTING, ledgers_of
+from tests.support.twin_model import features_of
 from tests.support.twin_time import duration_ms
 
 
@@ -122,7 +123,7 @@ class Rules:
         if self.model and any(
             read.feature in ("probability", "cluster") for read in [*reads, *self.samples] if isinstance(read, Read)
         ):
-            names.update(name for feature in self.model.get("features", []) for name in ledgers_of(feature["name"]))
+            names.update(name for feature in features_of(self.model) for name in ledgers_of(feature))
         if self.campaigns_in_file:
             names.add("recent")
         return sorted(names)

@@ -19,10 +19,13 @@ from tests.support.twin_conditions import (
     Read,
     Truth,
     Value,
+    clauses_of,
     compute,
     is_sampled,
     judge,
+    reads_of,
     reason_of,
+    sides_of,
 )
 from tests.support.twin_decode import Event
 from tests.support.twin_features import Ledgers
@@ -155,7 +158,19 @@ class User:
 
     def reason(self, condition: Condition | None) -> list[dict[str, object]]:
         """The values of a condition's clauses now."""
-        return reason_of(condition, self.value, self.is_member)
+        reason = reason_of(condition, self.value, self.is_member)
+        for clause, shown in zip(clauses_of(condition) if condition else (), reason, strict=True):
+            reads = [read for side in sides_of(clause) for read in reads_of(side) if read.feature == "probability"]
+            moved = self.contributions(reads[0].argument or "") if reads else []
+            if moved:
+                shown["contributions"] = moved
+        return reason
+
+    def contributions(self, target: str) -> list[dict[str, Any]]:
+        """What moves a target's probability now."""
+        if self.rules.model is None or not self.may_profile():
+            return []
+        return twin_model.contributions(self.rules.model, target, lambda name: self.feature(Read(name)))
 
     def may_enter(self, leaf: Leaf) -> bool:
         """`enter` is true and an explicit `exit` is not."""

@@ -170,7 +170,7 @@ async def _work(settings: Settings, metrics: Metrics, health: Health, watchdog: 
     partitions = await _partitions(settings, stop)
     if partitions is None:
         return
-    control = Control()
+    control = Control(metrics.model_refused)
     hotpath = HotPath(settings, partitions, control, metrics, health, watchdog)
     async with Following(settings, control, hotpath.ends):
         if not await _first(control.caught_up, stop):

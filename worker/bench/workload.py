@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from schemas.models import Snapshot
+from schemas.models import Snapshot, sealed
 from worker.language.definitions import Checked, load
 from worker.language.mapping import Mapping
 
@@ -152,15 +152,17 @@ def snapshot() -> Snapshot:
         return [round(float(number), 3) for number in chance.normal(0, 0.7, len(_FEATURES))]
 
     draft: Data = {
-        "version": 1,
-        "hash": "0" * 64,
         "features": [{"name": name, "log": log, "mean": 2.0, "scale": 2.5} for name, log in _FEATURES],
         "targets": {
-            "purchase_7d": {"weights": row(), "intercept": -2.5},
-            "churn_30d": {"weights": row(), "intercept": 0.2, "calibration": [(0.0, 0.02), (0.5, 0.4), (1.0, 0.95)]},
+            "purchase_7d": {"kind": "linear", "weights": row(), "intercept": -2.5},
+            "churn_30d": {
+                "kind": "linear",
+                "weights": row(),
+                "intercept": 0.2,
+                "calibration": [(0.0, 0.02), (0.5, 0.4), (1.0, 0.95)],
+            },
         },
         "clusters": {"names": [f"kind_{place}" for place in range(8)], "centres": [row() for _ in range(8)]},
         "quantiles": {"spend_365d": [0.0] * 60 + [float(25 * place) for place in range(41)]},
     }
-    draft["hash"] = Snapshot.model_validate(draft).content_hash
-    return Snapshot.model_validate(draft)
+    return sealed(1, draft)

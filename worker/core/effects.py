@@ -9,7 +9,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,22 @@ from worker.core.checks import NO_VARIANT, WAS_HELD_OUT
 from worker.core.interning import Strings
 from worker.core.layout import CART_PRODUCTS, INTERESTS, RECENT_PRODUCTS, ZONE, Layout
 from worker.core.program import Version
-from worker.core.records import ClauseValue, Conversion, Decision, Effects, Source, Transition, Trigger, Value
+from worker.core.records import (
+    ClauseValue,
+    Contribution,
+    Conversion,
+    Decision,
+    Effects,
+    Source,
+    Transition,
+    Trigger,
+    Value,
+)
 from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, REASONS, TRANSITIONS
-from worker.core.tables import Outputs
+from worker.core.tables import CONTRIBUTIONS, Outputs, Table
 from worker.core.zones import Zones
 
-__all__ = ["RecordWriter", "iso", "short_hash", "trait_of", "value_of"]
+__all__ = ["RecordWriter", "contributions_of", "iso", "short_hash", "trait_of", "value_of"]
 
 DIRECTIONS = ("entered", "exited")
 OUTCOMES = ("fired", "suppressed", "deferred", "cancelled", "held_out", "shadow")
@@ -45,6 +55,15 @@ ORIGINS = ("live", "live", "backfill", "backfill", "backfill")
 TOP_CATEGORIES = 3
 
 Reason = tuple[ClauseValue, ...]
+
+
+class _Reasons(NamedTuple):
+    """The values of all clauses that were written, and the contributions to their probabilities."""
+
+    values: list[tuple[float, int, int]]
+    contributions: Table
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,6 +104,14 @@ def value_of(texts: list[str], number: float, text: int, truth: int) -> Value:
     return texts[text] if text >= 0 else _finite(number)
 
 
+def contributions_of(texts: list[str], contributions: Table, reason: int) -> tuple[Contribution, ...]:
+    """Return what moves the probability of a reason most, by its place among the reasons; strongest first."""
+    rows = contributions[CONTRIBUTIONS * reason : CONTRIBUTIONS * (reason + 1)].tolist()
+    return tuple(
+        Contribution(texts[feature], _finite(value), effect) for feature, value, effect in rows if feature >= 0
+    )
+
+
 def trait_of(layout: Layout, texts: list[str], row: np.ndarray[Any, Any], name: str) -> Value:
     """Return a declared trait of a row, int64[words]."""
     text = int(row.view(np.int32)[layout[f"trait_text:{name}"]])
@@ -101,6 +128,7 @@ class RecordWriter:
         self.users = users
         self.texts = strings.texts
         self._value = partial(value_of, strings.texts)
+        self._explained = frozenset(np.flatnonzero(version.program.clauses["target"] >= 0).tolist())
         self.zones = zones
         self.topic = topic
         self.partition = partition
@@ -110,7 +138,7 @@ class RecordWriter:
     def write(self, outputs: Outputs, effects: Effects, wall_ms: int) -> None:
         """Append to `effects` the records of everything in `outputs`."""
         emitted = iso(wall_ms)
-        reasons = outputs.reasons[: outputs.counts[REASONS]].tolist()
+        reasons = _Reasons(outputs.reasons[: outputs.counts[REASONS]].tolist(), outputs.contributions)
         for row in outputs.transitions[: outputs.counts[TRANSITIONS]].tolist():
             effects.transitions.append(self._transition(row, reasons, emitted))
         for row in outputs.decisions[: outputs.counts[DECISIONS]].tolist():
@@ -118,9 +146,18 @@ class RecordWriter:
         for row in outputs.conversions[: outputs.counts[CONVERSIONS]].tolist():
             effects.conversions.append(self._conversion(row, emitted))
 
-    def _reason(self, reasons: list[tuple[float, int, int]], begin: int, first: int, last: int) -> Reason:
-        values = reasons[begin : begin + last - first]
-        return tuple(map(ClauseValue, self.version.clause_texts[first:last], starmap(self._value, values)))
+    def _reason(self, reasons: _Reasons, begin: int, first: int, last: int) -> Reason:
+        texts = self.version.clause_texts[first:last]
+        values = starmap(self._value, reasons.values[begin : begin + last - first])
+        if not self._explained:
+            return tuple(map(ClauseValue, texts, values))
+        moved = [
+            contributions_of(self.texts, reasons.contributions, begin + place - first)
+            if place in self._explained
+            else ()
+            for place in range(first, last)
+        ]
+        return tuple(map(ClauseValue, texts, values, moved))
 
     def _transition_id(self, user_id: str, segment: str, direction: int, version: int, at: int, cause: int,
                        offset: int) -> str:  # fmt: skip
@@ -129,7 +166,7 @@ class RecordWriter:
         )
         return short_hash(about, self.partition, offset) if cause == EVENT else short_hash(about)
 
-    def _transition(self, row: tuple[int, ...], reasons: list[tuple[float, int, int]], emitted: str) -> Transition:
+    def _transition(self, row: tuple[int, ...], reasons: _Reasons, emitted: str) -> Transition:
         slot, seq, _, segment, direction, at, cause, offset, begin, first, last = row
         user_id, name = self.users[slot], self.texts[segment]
         return Transition(
@@ -157,7 +194,7 @@ class RecordWriter:
         )
         return transition, segment, direction
 
-    def _decision(self, row: tuple[int, ...], reasons: list[tuple[float, int, int]], outputs: Outputs,
+    def _decision(self, row: tuple[int, ...], reasons: _Reasons, outputs: Outputs,
                   effects: Effects, emitted: str) -> None:  # fmt: skip
         slot, place, outcome, refusal, variant, at, due, occurred, offset, origin, trigger, begin, first, last = row
         campaign = self.version.campaigns[place]

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from worker.core.comparisons import UNKNOWN
 from worker.core.compiled import entry
 from worker.core.conditions import holds
-from worker.core.effects import iso, trait_of, value_of
+from worker.core.effects import contributions_of, iso, trait_of, value_of
 from worker.core.handles import handle
 from worker.core.interning import Strings
 from worker.core.layout import CLOCK, FOREVER, NEVER, SEQ, ZONE
@@ -92,12 +93,15 @@ class _Clauses:
 
     def _clause(self, place: int) -> dict[str, Any]:
         truth = _read_clause(*self._handles, self.clock, place)
-        value = value_of(self.strings.texts, *self.outputs.reasons[0].tolist())
-        return {
+        found = {
             "clause": self.version.clause_texts[place],
-            "value": value,
+            "value": value_of(self.strings.texts, *self.outputs.reasons[0].tolist()),
             "truth": None if truth == UNKNOWN else bool(truth),
         }
+        if self.version.program.clauses[place]["target"] < 0:
+            return found
+        moved = contributions_of(self.strings.texts, self.outputs.contributions, 0)
+        return {**found, "contributions": msgspec.to_builtins(moved)} if moved else found
 
 
 def _campaigns(version: Version, row: np.ndarray[Any, Any]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from worker.language.clauses import (
     OneOf,
     Or,
     Read,
+    reads,
 )
 
 __all__ = ["Lowering", "Row"]
@@ -310,7 +311,7 @@ class Lowering:
             first = len(self.conditions)
             self._condition(node)
             truth = {"truth_first": first, "truth_last": len(self.conditions)}
-            self.clauses.append(self._clause(node) | truth)
+            self.clauses.append(self._clause(node) | truth | self._target(node))
             self.clause_texts.append(node.text)
 
     def _clause(self, node: Comparison | OneOf | Member) -> Row:
@@ -332,3 +333,11 @@ class Lowering:
             shown = Constant(math.nan)
         first, last = self.expression(shown)
         return {"kind": OF_NUMBER, "first": first, "last": last}
+
+    @staticmethod
+    def _target(node: Comparison | OneOf | Member) -> Row:
+        """Return the target of the first `probability()` that a clause reads, by its id."""
+        for read in reads(node):
+            if read.feature == "probability":
+                return {"target": read.argument}
+        return {}

@@ -1,16 +1,21 @@
-"""A model snapshot as the tables of the pass: what is scored from, linear targets, clusters, quantiles."""
+"""A model snapshot as the tables of the pass: what is scored from, targets, clusters, quantiles."""
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
+from schemas.model_parts import Clusters, Feature, Linear, Trees
 from schemas.models import Snapshot
 from worker.core.interning import Strings
 from worker.core.lowering import Lowering, Row
-from worker.core.tables import table
-from worker.language.clauses import Read
+from worker.core.scoring import LINEAR, TREES
+from worker.core.tables import Table, table
+from worker.language.observed import expression_of
 
 __all__ = ["ModelTables"]
+
+Range = tuple[int, int]
 
 
 class ModelTables:
@@ -19,62 +24,120 @@ class ModelTables:
     def __init__(self, model: Snapshot | None, lowering: Lowering) -> None:
         self.model = model
         self.lowering = lowering
-        self.targets = list(model.targets) if model else []
+        self.targets = model.targets if model else {}
+        self.clusters = model.clusters if model else None
         self.quantiles = model.quantiles if model else {}
+        self._ranges: dict[tuple[Feature, ...], Range] = {}
 
     def inputs(self) -> list[Row]:
-        """Lower the model's features, where something is scored from them."""
+        """Lower the model's inputs, where something is scored from them; targets with equal ones share them."""
         if self.model is None or not any("target" in row or row["column"] == "cluster"
                                          for row in self.lowering.samples.values()):  # fmt: skip
             return []
-        rows = []
-        for entry in self.model.features:
-            first, last = self.lowering.expression(Read(entry.name, None), sampling=True)
-            rows.append({"first": first, "last": last, "log": int(entry.log), "missing": entry.missing,
-                         "mean": entry.mean, "scale": entry.scale})  # fmt: skip
+        rows: list[Row] = []
+        for part in self.model.parts:
+            features = self.model.inputs_of(part)
+            if tuple(features) not in self._ranges:
+                self._ranges[tuple(features)] = (len(rows), len(rows) + len(features))
+                rows += map(self._input, features)
         return rows
 
+    def _input(self, entry: Feature) -> Row:
+        first, last = self.lowering.expression(expression_of(entry.name), sampling=True)
+        return {"name": self.lowering.strings.number(entry.name), "first": first, "last": last, "log": int(entry.log),
+                "missing": entry.missing, "mean": entry.mean, "scale": entry.scale}  # fmt: skip
+
+    def _range(self, part: Linear | Trees | Clusters) -> Range:
+        assert self.model is not None, "a part is a model's"
+        return self._ranges.get(tuple(self.model.inputs_of(part)), (0, 0))
+
+    def _place(self, target: str) -> int:
+        """Return a target's place in the model, -1 where it has none."""
+        return list(self.targets).index(target) if target in self.targets else -1
+
     def samples(self) -> list[Row]:
-        """Point percentiles at their quantiles and probabilities at their target, -1 where the model has none."""
+        """Point percentiles at their quantiles, probabilities at their target, -1 where the model has none, and the
+        cluster at its inputs.
+        """
         rows = []
         starts = self._quantile_ranges()
         for sampled in self.lowering.samples.values():
             row = dict(sampled)
             if "quantiles" in row:
                 row["low"], row["high"] = starts.get(row.pop("quantiles"), (-1, -1))
-            if "target" in row:
-                target = row.pop("target")
-                row["first"] = self.targets.index(target) if target in self.targets else -1
+            elif "target" in row:
+                row["first"] = self._place(row.pop("target"))
+            elif row["column"] == "cluster" and self.clusters:
+                row["first"], row["last"] = self._range(self.clusters)
             rows.append(row)
         return rows
 
-    def _quantile_ranges(self) -> dict[str, tuple[int, int]]:
-        ranges, start = {}, 0
-        for name, values in self.quantiles.items():
-            ranges[name] = (start, start + len(values))
-            start += len(values)
-        return ranges
+    def clauses(self) -> list[Row]:
+        """Point clauses at the target whose probability they read, -1 where they read none."""
+        return [
+            row | {"target": self._place(row["target"]) if "target" in row else -1} for row in self.lowering.clauses
+        ]
+
+    def _quantile_ranges(self) -> dict[str, Range]:
+        return dict(zip(self.quantiles, _ranges([len(values) for values in self.quantiles.values()]), strict=True))
 
     def arrays(self, strings: Strings, cluster_units: list[str]) -> dict[str, Any]:
         """Return the arrays of the model by their name in `Program`; `cluster_units` are the segments of clusters."""
-        model = self.model
-        targets = list(model.targets.values()) if model else []
+        targets = list(self.targets.values())
         points = [point for target in targets for point in target.calibration]
-        ends = np.cumsum([len(target.calibration) for target in targets], dtype=np.int64).tolist()
-        names = model.clusters.names if model and model.clusters else []
-        centres = model.clusters.centres if model and model.clusters else []
-        width = len(model.features) if model else 0
+        names = self.clusters.names if self.clusters else []
+        centres = self.clusters.centres if self.clusters else []
         return {
-            "weights": np.array([target.weights for target in targets], np.float64).reshape(len(targets), width),
-            "targets": table("targets", [
-                {"first": ends[place] - len(target.calibration), "last": ends[place], "intercept": target.intercept}
-                for place, target in enumerate(targets)
-            ]),
+            **self._targets(targets),
             "calibration": np.array(points, np.float64).reshape(-1, 2),
-            "centres": np.array(centres, np.float64).reshape(len(names), width),
+            "centres": np.array(centres, np.float64).reshape(len(names), len(centres[0]) if centres else 0),
             "clusters": np.array([strings.number(name) for name in names], np.int64),
             "cluster_segments": np.array(
                 [[strings.number(f"{unit}:{name}") for name in names] for unit in cluster_units], np.int64
             ).reshape(len(cluster_units), len(names)),
             "quantiles": np.array([value for values in self.quantiles.values() for value in values], np.float64),
         }  # fmt: skip
+
+    def _targets(self, targets: list[Linear | Trees]) -> dict[str, Table]:
+        """Return the tables of targets, of their weights, nodes and roots, each of all targets together."""
+        rows: list[Row] = []
+        weights: list[float] = []
+        nodes, roots = [table("nodes", 0)], list[int]()
+        calibrations = _ranges([len(target.calibration) for target in targets])
+        size = 0
+        for target, calibration in zip(targets, calibrations, strict=True):
+            inputs = self._range(target)
+            row: Row = {"inputs_first": inputs[0], "inputs_last": inputs[1], "calibration_first": calibration[0],
+                   "calibration_last": calibration[1], "weights": len(weights), "roots_first": len(roots)}  # fmt: skip
+            if isinstance(target, Linear):
+                row |= {"kind": LINEAR, "intercept": target.intercept}
+                weights += target.weights
+            else:
+                row["kind"] = TREES
+                nodes.append(_nodes(target, size, inputs[0]))
+                roots += [size + root for root in target.roots]
+                size += len(target.value)
+            rows.append(row | {"roots_last": len(roots)})
+        return {
+            "targets": table("targets", rows), "weights": np.array(weights, np.float64),
+            "nodes": np.concatenate(nodes), "roots": np.array(roots, np.int64),
+        }  # fmt: skip
+
+
+def _ranges(lengths: list[int]) -> list[Range]:
+    """Return where lists of these lengths lie when they are put one after the other."""
+    ends = list(accumulate(lengths))
+    return list(zip([0, *ends], ends, strict=False))
+
+
+def _nodes(trees: Trees, begin: int, inputs_first: int) -> Table:
+    """Return the nodes of a target's trees as they lie from place `begin` on; -1 stays -1."""
+    nodes = table("nodes", len(trees.value))
+    for name, values, shift in (
+        ("feature", trees.feature, inputs_first), ("left", trees.left, begin), ("right", trees.right, begin)
+    ):  # fmt: skip
+        places = np.array(values, np.int64)
+        nodes[name] = np.where(places < 0, -1, places + shift)
+    nodes["threshold"] = trees.threshold
+    nodes["value"] = trees.value
+    return nodes

@@ -4,7 +4,7 @@ import numpy as np
 
 from worker.core.funnel import BLOCK, COUNTERS
 from worker.core.program import Version
-from worker.core.tables import Outputs, table
+from worker.core.tables import CONTRIBUTIONS, Outputs, table
 
 __all__ = ["empty_outputs", "with_larger_heap"]
 
@@ -13,9 +13,13 @@ def empty_outputs(version: Version) -> Outputs:
     """Return empty outputs with room for the largest single evaluation many times over."""
     settings = version.program.settings[0]
     decisions = 4 * int(settings["decisions_most"]) + 1024
+    reasons = 4 * int(settings["reasons_most"]) + 32_768
+    explained = bool((version.program.clauses["target"] >= 0).any())
+    inputs = max(1, len(version.program.inputs))
     return Outputs(
         transitions=table("transitions", 4 * int(settings["transitions_most"]) + 8192),
-        reasons=table("reasons", 4 * int(settings["reasons_most"]) + 32_768),
+        reasons=table("reasons", reasons),
+        contributions=table("contributions", CONTRIBUTIONS * reasons if explained else 0),
         decisions=table("decisions", decisions),
         conversions=table("conversions", decisions),
         triggers=np.zeros((decisions, version.layout.words), np.int64),
@@ -23,7 +27,8 @@ def empty_outputs(version: Version) -> Outputs:
         heap_due=np.zeros(8 * BLOCK, np.int64),
         heap_slot=np.zeros(8 * BLOCK, np.int64),
         scratch=np.zeros(256),
-        features=np.zeros(max(1, len(version.program.inputs))),
+        features=np.zeros(inputs),
+        effects=np.zeros(inputs),
         truths=np.zeros(256, np.int64),
         instants=np.zeros(256, np.int64),
     )

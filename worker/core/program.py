@@ -116,7 +116,7 @@ class _Builder:
         layout = Layout.of(self.lowering.wanted)
         lowered = {
             "numbers": self.lowering.numbers, "atoms": self.lowering.atoms, "conditions": self.lowering.conditions,
-            "clauses": self.lowering.clauses, "members": self.members, "units": self.units, "campaigns": rows,
+            "clauses": self.scoring.clauses(), "members": self.members, "units": self.units, "campaigns": rows,
             "variants": sending.variants, "caps": caps, "inputs": inputs, "settings": [self.settings],
             "samples": self.scoring.samples(), **tables,
         }  # fmt: skip

@@ -11,17 +11,27 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "ClauseValue", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Source", "Transition", "Trigger", "Value",
+    "ClauseValue", "Contribution", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Source", "Transition",
+    "Trigger", "Value",
 ]  # fmt: skip
 
 Value = float | int | str | bool | None
 
 
-class ClauseValue(msgspec.Struct, frozen=True, gc=False):
-    """A clause of a condition and what it came to."""
+class Contribution(msgspec.Struct, frozen=True, gc=False):
+    """How far a feature's value moves a probability."""
+
+    feature: str
+    value: Value
+    effect: float
+
+
+class ClauseValue(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A clause of a condition and what it came to, with what moves the probability that it reads, if it reads one."""
 
     clause: str
     value: Value
+    contributions: tuple[Contribution, ...] = ()
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from schemas.models import Snapshot
+from schemas.models import RefusedSnapshot, Snapshot
 from worker.core import changelog
 from worker.core.changelog import (
     CHECKPOINT,
@@ -40,6 +40,7 @@ from worker.core.records import Effects
 from worker.core.retired import Retired, retired_by
 from worker.core.room import Room
 from worker.core.saving import Past
+from worker.core.snapshots import usable_snapshot
 from worker.core.state import Rows, width_of
 from worker.core.zones import Zones
 from worker.language import definitions
@@ -235,6 +236,8 @@ def versions_of(points: Iterable[Point]) -> Iterator[VersionInForce]:
     for point in points:
         if point.kind == "version":
             before = _version_after(point, before)
+            if point.model is not None and before.model is None:
+                raise OtherReleaseError("this release can't use a model that was in force")
             yield before
 
 
@@ -252,7 +255,15 @@ def _in_force(versions: list[Point], *, left_over: bool) -> VersionInForce:
     if defining[-1] is not versions[-1]:
         latest = _version_after(versions[-1], latest)
     models = [version.model for version in versions if version.model is not None]
-    return replace(latest, model=Snapshot.model_validate_json(models[-1]) if models else None)
+    return replace(latest, model=_model_of(models[-1]) if models else None)
+
+
+def _model_of(snapshot: str) -> Snapshot | None:
+    """Return a model that was in force; None if this release can't use it, and scores nobody until there is another."""
+    try:
+        return usable_snapshot(snapshot.encode(), None)
+    except RefusedSnapshot:
+        return None
 
 
 def _version_before(defining: list[Point], *, left_over: bool) -> VersionInForce | None:
@@ -275,7 +286,7 @@ def _hashes(versions: list[Point]) -> list[str]:
 def _version_after(point: Point, before: VersionInForce | None) -> VersionInForce:
     model = before.model if before else None
     if point.model is not None:
-        model = Snapshot.model_validate_json(point.model)
+        model = _model_of(point.model)
     clock_ms = NEVER if point.clock_ms is None else point.clock_ms
     if point.definitions is None or point.mapping is None:
         if before is None:

@@ -11,18 +11,31 @@ import numpy as np
 from worker.core.compiled import compiled
 from worker.core.conditions import number
 from worker.core.layout import PROFILING
-from worker.core.tables import Integer, Outputs, Program, StateArrays, Table
+from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Table
 
-__all__ = ["CLUSTER", "EXPRESSION", "PERCENTILE", "PROBABILITY", "sample"]
+__all__ = [
+    "CLUSTER", "EXPRESSION", "LINEAR", "PERCENTILE", "PROBABILITY", "TREES", "child_of", "may_profile", "prepare",
+    "sample",
+]  # fmt: skip
 
 EXPRESSION, PERCENTILE, PROBABILITY, CLUSTER = range(4)
+LINEAR, TREES = range(2)  # kinds of targets
 STAYS_UNLESS_NEARER_THAN = 0.9
 
 
 @compiled
-def _prepare(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
-    """Write the model's scaled features to `o.features`."""
-    for place in range(len(p.inputs)):
+def may_profile(p: Program, s: StateArrays, slot: Integer) -> bool:
+    """Return whether the user may be scored: her word, else what the definitions say."""
+    consent = s.narrow[slot, PROFILING]
+    return bool(consent == 1 or (consent < 0 and p.settings[0]["profiling"] == 1))
+
+
+@compiled
+def prepare(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer
+) -> None:
+    """Write the model's inputs [first, last), scaled, to `o.features`."""
+    for place in range(first, last):
         entry = p.inputs[place]
         value = number(p, s, o.scratch, slot, clock, entry["first"], entry["last"])
         if math.isnan(value) or math.isinf(value):
@@ -47,34 +60,65 @@ def _interpolate(points: Table, first: Integer, last: Integer, raw: float) -> fl
 
 
 @compiled
-def _probability(p: Program, o: Outputs, target: Integer) -> float:
+def _logistic(p: Program, o: Outputs, target: Row) -> float:
+    """Return a linear target's probability over the prepared features."""
     total = 0.0
-    for place in range(len(p.inputs)):
-        total += p.weights[target, place] * o.features[place]
-    total += float(p.targets[target]["intercept"])
+    first = target["inputs_first"]
+    for place in range(first, target["inputs_last"]):
+        total += p.weights[target["weights"] + place - first] * o.features[place]
+    total += float(target["intercept"])
     # Beyond 700 the exponential leaves the range of doubles; the probability is 0 or 1 long before.
-    raw = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
-    calibrated = _interpolate(p.calibration, p.targets[target]["first"], p.targets[target]["last"], raw)
-    return np.rint(calibrated * 1e6) / 1e6
+    return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
 
 
 @compiled
-def _distance(p: Program, o: Outputs, centre: Integer) -> float:
+def child_of(p: Program, o: Outputs, node: Integer) -> Integer:
+    """Return the node that the prepared features lead to from a split."""
+    split = p.nodes[node]
+    return np.int64(split["left"] if o.features[split["feature"]] <= split["threshold"] else split["right"])
+
+
+@compiled
+def _mean_leaf(p: Program, o: Outputs, target: Row) -> float:
+    """Return the mean of the leaves that the prepared features reach, a leaf per tree."""
     total = 0.0
-    for place in range(len(p.inputs)):
-        difference = o.features[place] - p.centres[centre, place]
+    for place in range(target["roots_first"], target["roots_last"]):
+        node = p.roots[place]
+        while p.nodes[node]["left"] >= 0:
+            node = child_of(p, o, node)
+        total += p.nodes[node]["value"]
+    return float(total / np.float64(target["roots_last"] - target["roots_first"]))
+
+
+@compiled
+def probability_of(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, target: Integer) -> float:
+    """Return the probability by the model's target at place `target`; NaN without it (below 0) or without consent."""
+    if target < 0 or not may_profile(p, s, slot):
+        return math.nan
+    entry = p.targets[target]
+    prepare(p, s, o, slot, clock, entry["inputs_first"], entry["inputs_last"])
+    raw = _mean_leaf(p, o, entry) if entry["kind"] == TREES else _logistic(p, o, entry)
+    calibrated = _interpolate(p.calibration, entry["calibration_first"], entry["calibration_last"], raw)
+    return float(np.rint(calibrated * 1e6) / 1e6)
+
+
+@compiled
+def _distance(p: Program, o: Outputs, centre: Integer, first: Integer, last: Integer) -> float:
+    total = 0.0
+    for place in range(first, last):
+        difference = o.features[place] - p.centres[centre, place - first]
         total += difference * difference
     return math.sqrt(total)
 
 
 @compiled
-def _cluster(p: Program, o: Outputs, held: Integer) -> Integer:
+def _cluster(p: Program, o: Outputs, held: Integer, first: Integer, last: Integer) -> Integer:
     """Return the text number of the cluster: the nearest centre's, unless that of `held` is nearly as near."""
     nearest = 0
     least = math.inf
     current = math.inf
     for centre in range(len(p.centres)):
-        distance = _distance(p, o, centre)
+        distance = _distance(p, o, centre, first, last)
         if distance < least:
             least = distance
             nearest = centre
@@ -83,6 +127,17 @@ def _cluster(p: Program, o: Outputs, held: Integer) -> Integer:
     if current < math.inf and least > STAYS_UNLESS_NEARER_THAN * current:
         return held
     return p.clusters[nearest]
+
+
+@compiled
+def _cluster_of(
+    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer, held: Integer
+) -> Integer:
+    """Return the text number of the cluster over the inputs [first, last); -1 without clusters or without consent."""
+    if len(p.centres) == 0 or not may_profile(p, s, slot):
+        return np.int64(-1)
+    prepare(p, s, o, slot, clock, first, last)
+    return _cluster(p, o, held, first, last)
 
 
 @compiled
@@ -109,22 +164,17 @@ def _percentile(quantiles: Table, first: Integer, last: Integer, value: float) -
 @compiled
 def sample(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
     """Compute every sampled value of a row anew, at its clock."""
-    consent = s.narrow[slot, PROFILING]
-    allowed = consent == 1 or (consent < 0 and p.settings[0]["profiling"] == 1)
-    if len(p.inputs) > 0 and allowed:
-        _prepare(p, s, o, slot, clock)
     for place in range(len(p.samples)):
         entry = p.samples[place]
         kind = entry["kind"]
+        column = entry["column"]
         if kind == CLUSTER:
-            held = np.int64(s.narrow[slot, entry["column"]])
-            known = allowed and len(p.centres) > 0
-            s.narrow[slot, entry["column"]] = _cluster(p, o, held) if known else -1
+            held = np.int64(s.narrow[slot, column])
+            s.narrow[slot, column] = _cluster_of(p, s, o, slot, clock, entry["first"], entry["last"], held)
         elif kind == PROBABILITY:
-            known = allowed and entry["first"] >= 0
-            s.real[slot, entry["column"]] = _probability(p, o, entry["first"]) if known else math.nan
+            s.real[slot, column] = probability_of(p, s, o, slot, clock, entry["first"])
         else:
             value = number(p, s, o.scratch, slot, clock, entry["first"], entry["last"])
             if kind == PERCENTILE:
                 value = _percentile(p.quantiles, entry["low"], entry["high"], value) if entry["low"] >= 0 else math.nan
-            s.real[slot, entry["column"]] = value
+            s.real[slot, column] = value

@@ -11,6 +11,7 @@ import numpy as np
 from worker.core.comparisons import FALSE, TRUE
 from worker.core.compiled import compiled
 from worker.core.conditions import holds, number
+from worker.core.contributions import write_contributions
 from worker.core.layout import FOREVER, NEVER, SEQ
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays
 
@@ -39,6 +40,8 @@ def _write_reason(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: 
     entry["text"] = -1
     entry["truth"] = -1
     entry["number"] = math.nan
+    if clause["target"] >= 0:
+        write_contributions(p, s, o, slot, clock, clause["target"], o.counts[REASONS] - 1)
     kind = clause["kind"]
     if kind == OF_NUMBER:
         entry["number"] = number(p, s, o.scratch, slot, clock, clause["first"], clause["last"])

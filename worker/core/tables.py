@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Integer", "Outputs", "Program", "Row", "StateArrays", "Surroundings", "Table", "table"]
+__all__ = ["CONTRIBUTIONS", "Integer", "Outputs", "Program", "Row", "StateArrays", "Surroundings", "Table", "table"]
 
 Table = npt.NDArray[Any]
 Integer = Any
 """A whole number: int64 in compiled code, otherwise Python's or one of numpy's."""
 Row = Any
 """A row of a table: a record in compiled code, numpy's void scalar otherwise."""
+
+CONTRIBUTIONS = 5
+"""How many contributions a reason has at most."""
 
 
 def _integers(*names: str) -> list[tuple[str, str]]:
@@ -43,7 +46,7 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
         ("constant", "f8"),
     ],
     "conditions": _integers("operation", "argument"),
-    "clauses": _integers("kind", "first", "last", "truth_first", "truth_last"),
+    "clauses": _integers("kind", "first", "last", "truth_first", "truth_last", "target"),
     "members": _integers(
         "text", "since", "dwell", "enter_first", "enter_last", "exit_first", "exit_last",
         "enter_clauses_first", "enter_clauses_last", "exit_clauses_first", "exit_clauses_last",
@@ -62,13 +65,21 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
     "caps": _integers("channel", "sends", "limit", "per"),
     "traits": _integers("number", "text"),
     "samples": _integers("kind", "column", "first", "last", "low", "high"),
-    "inputs": [*_integers("first", "last", "log"), ("missing", "f8"), ("mean", "f8"), ("scale", "f8")],
-    "targets": [*_integers("first", "last"), ("intercept", "f8")],
+    "inputs": [*_integers("name", "first", "last", "log"), ("missing", "f8"), ("mean", "f8"), ("scale", "f8")],
+    "targets": [
+        *_integers(
+            "kind", "inputs_first", "inputs_last", "calibration_first", "calibration_last", "weights", "roots_first",
+            "roots_last",
+        ),
+        ("intercept", "f8"),
+    ],
+    "nodes": [*_integers("feature", "left", "right"), ("threshold", "f8"), ("value", "f8")],
     "transitions": _integers(
         "slot", "seq", "unit", "segment", "direction", "at", "cause", "offset", "reasons", "clauses_first",
         "clauses_last",
     ),
     "reasons": [("number", "f8"), ("text", "i8"), ("truth", "i8")],
+    "contributions": [("feature", "i8"), ("value", "f8"), ("effect", "f8")],
     "decisions": _integers(
         "slot", "campaign", "outcome", "refusal", "variant", "at", "due", "occurred", "offset", "origin", "trigger",
         "reasons", "clauses_first", "clauses_last",
@@ -113,10 +124,12 @@ class Program(NamedTuple):
     traits: Table
     samples: Table
     inputs: Table
-    weights: Table  # float64[targets, inputs]
     targets: Table
+    weights: Table  # float64: those of all linear targets, one after the other
+    nodes: Table
+    roots: Table  # int64: places in `nodes`
     calibration: Table  # float64[points, 2]
-    centres: Table  # float64[clusters, inputs]
+    centres: Table  # float64[clusters, inputs of the clusters]
     clusters: Table  # int64: text numbers of the names
     cluster_segments: Table  # int64[clusters units, clusters]: text numbers of the segments
     quantiles: Table  # float64
@@ -149,6 +162,7 @@ class Outputs(NamedTuple):
 
     transitions: Table
     reasons: Table
+    contributions: Table  # those of reason i at [CONTRIBUTIONS i, CONTRIBUTIONS (i + 1)), feature -1 where none
     decisions: Table
     conversions: Table
     triggers: Table  # int64[n, words]: rows as they were when a trigger fired
@@ -156,6 +170,7 @@ class Outputs(NamedTuple):
     heap_due: Table
     heap_slot: Table
     scratch: Table  # float64: the stack of a number
-    features: Table  # float64: the model's inputs
+    features: Table  # float64: the model's inputs, prepared
+    effects: Table  # float64: what each input contributes
     truths: Table  # int64: the stack of a condition
     instants: Table  # int64: the same

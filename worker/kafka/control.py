@@ -5,13 +5,15 @@ over: the last good one stays. Commands keep their offsets, so that each partiti
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from schemas.control import AnyCommand, Command, PublishedDefinitions
-from schemas.models import Snapshot
+from schemas.models import Refusal, RefusedSnapshot, Snapshot
+from worker.core.snapshots import usable_snapshot
 from worker.language import definitions
 from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mapping import SHIPPED, Mapping
@@ -48,9 +50,12 @@ class Issued(NamedTuple):
 class Control:
     """Fed record by record, by whoever follows the topics; read by the partitions' tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Callable[[Refusal], None] = lambda _: None) -> None:
+        """Begin with nothing read; `refused` is told why, whenever a model is."""
+        self.refused = refused
         self.definitions: Published | None = None
         self.model: Snapshot | None = None
+        self._model_version: int | None = None  # its versions begin anew with the topic
         self.commands: list[Issued] = []
         self.next_offset = dict.fromkeys(FOLLOWED, 0)
         self.caught_up = asyncio.Event()
@@ -79,14 +84,28 @@ class Control:
                 version, named = self.definitions.identity
                 log("control").info("Definitions are published.", version=version, hash=named)
             case "models":
-                self.model = Snapshot.model_validate_json(value)
-                log("control").info("A model is published.", version=self.model.version, hash=self.model.hash)
+                self._take_model(offset, value)
             case "commands":
                 self.commands.append(Issued(offset, Command.model_validate_json(value).root))
+
+    def _take_model(self, offset: int, value: bytes) -> None:
+        try:
+            self.model = usable_snapshot(value, self._model_version)
+        except RefusedSnapshot as refusal:
+            self.refused(refusal.reason)
+            log("control").error(
+                "A model is refused; the last good one stays.",
+                topic="models", offset=offset, reason=refusal.reason, error=str(refusal),
+            )  # fmt: skip
+            return
+        self._model_version = self.model.version
+        log("control").info("A model is published.", version=self.model.version, hash=self.model.hash)
 
     def made_anew(self, topic: str) -> None:
         """Take records from the first offset on: somebody has deleted the topic and made another."""
         self.next_offset[topic] = 0
+        if topic == "models":
+            self._model_version = None
 
     def since(self, offset: int) -> list[Issued]:
         """Return the commands from an offset on."""

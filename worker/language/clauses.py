@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 __all__ = [
     "NESTING_MAX", "And", "Arithmetic", "Comparison", "Condition", "Constant", "Member", "Negative", "Not", "OneOf",
-    "Operand", "Or", "Read", "clauses", "meaning",
+    "Operand", "Or", "Read", "clauses", "meaning", "reads",
 ]  # fmt: skip
 
 NESTING_MAX: Final = 64
@@ -121,6 +121,11 @@ def _nodes(condition: Condition | Operand) -> Iterator[Condition | Operand]:
 def clauses(condition: Condition) -> tuple[Comparison | OneOf | Member, ...]:
     """Return the comparisons and memberships of a condition in order of appearance: what a reason lists."""
     return tuple(node for node in _nodes(condition) if isinstance(node, Comparison | OneOf | Member))
+
+
+def reads(condition: Condition | Operand) -> tuple[Read, ...]:
+    """Return the features that a condition reads, in order of appearance."""
+    return tuple(node for node in _nodes(condition) if isinstance(node, Read))
 
 
 def meaning(node: Condition | Operand) -> list[object]:

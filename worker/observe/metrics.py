@@ -16,6 +16,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
+from schemas.models import Refusal
 from schemas.outputs import DeadLetter
 from worker.core.records import Effects, Transition
 from worker.observe.series import Counts, Histogram
@@ -49,6 +50,8 @@ class Metrics:
         self._count_records()
         self._count_effects()
         self._restarts = Counts("shoal_task_restarts", "Times a partition's task began again, by cause.", ("cause",))
+        refusals = [(reason,) for reason in get_args(Refusal)]
+        self._refusals = Counts("shoal_models_refused", "Published models refused, by reason.", ("reason",), refusals)
         self._rebalances = Counts("shoal_rebalances", "Assignments taken from the group.", begin=[()])
         self._restore = Histogram("shoal_restore_seconds", "Seconds to restore a partition.", RESTORE)
         self._partitions: dict[int, _Standing] = {}
@@ -110,6 +113,10 @@ class Metrics:
         """Count that a partition's task began again; `cause` is one of few names."""
         self._restarts.add(cause)
 
+    def model_refused(self, reason: Refusal) -> None:
+        """Count a published model that can't be used."""
+        self._refusals.add(reason)
+
     def rebalanced(self) -> None:
         """Count that the group has given us an assignment."""
         self._rebalances.add()
@@ -141,7 +148,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Yield every family; the registry calls this."""
         for counts in (self._records, self._dead_letters, self._repaired, self._transitions, self._decisions,
-                       self._conversions, self._restarts, self._rebalances):  # fmt: skip
+                       self._conversions, self._restarts, self._rebalances, self._refusals):  # fmt: skip
             yield counts.family()
         for histogram in (self._to_commit, self._lateness, self._transaction, self._restore):
             yield histogram.family()
