@@ -31,7 +31,7 @@ ALLOWED = {
     "worker.topology": set(),
     "worker.language": {"worker.language", "schemas"},
     "worker.core": PURE,
-    "worker.learning": {"worker.learning", "schemas"},
+    "worker.learning": {"worker.learning", "worker.language", "schemas"},
     "worker.simulate": {"worker.simulate", "worker.errors"} | PURE,
     "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.errors"} | PURE,
     "worker.settings": {"worker.errors", "schemas"},

@@ -14,7 +14,7 @@ from worker.language.clauses import Comparison, Operand, Read
 from worker.language.rules import parse
 from worker.language.vocabulary import Vocabulary
 
-__all__ = ["OBSERVED", "OBSERVED_HASH", "expression_of"]
+__all__ = ["OBSERVED", "OBSERVED_HASH", "Observed", "expression_of"]
 
 
 class Observed(NamedTuple):

@@ -1,0 +1,133 @@
+"""Everything that is learnt: samples and observations in, snapshots out.
+
+The rule: what it knows is a function of the records in their order; asking for a snapshot, parts or figures changes
+nothing but what counts as news.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from schemas.definitions import Definitions
+from schemas.models import Snapshot
+from worker.language.observed import OBSERVED_HASH
+from worker.learning.figures import Figure
+from worker.learning.identities import Identities
+from worker.learning.inputs import Observation, Sample
+from worker.learning.measured import target_figures, target_metrics
+from worker.learning.settings import DECISIONS_KEPT
+from worker.learning.target import TargetLearning
+
+__all__ = ["Learning"]
+
+MAIN: Final = "learning"
+NO_HASH: Final = "0" * 64
+
+
+class Learning:
+    """The learning of a file of definitions.
+
+    `thresholds` are, by target, the numbers that conditions compare its probability with. With `parts` it goes on
+    where another stopped; what the definitions no longer ask for is forgotten.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        thresholds: Mapping[str, Sequence[float]],
+        *,
+        parts: Mapping[str, bytes] | None = None,
+    ) -> None:
+        known = parts or {}
+        self._thresholds = thresholds
+        self._identities = Identities()
+        self._clock_ms = 0
+        self._decisions: list[dict[str, Any]] = []
+        self._recent: list[dict[str, Any]] = []
+        if MAIN in known:
+            count, self._clock_ms, self._decisions, self._recent = msgspec.msgpack.decode(known[MAIN])
+            self._identities.restore(count, known)
+        self._targets = {
+            target.id: TargetLearning(target, _under(f"target/{target.id}/", known)) for target in definitions.targets
+        }
+
+    def learn(self, sample: Sample) -> bool:
+        """Take a sample in. False if its id came before, or its target isn't one of the definitions."""
+        target = self._targets.get(sample.target)
+        if target is None or not self._identities.add(sample.id):
+            return False
+        target.take(sample)
+        self._pass_time(sample.resolved_ms)
+        return True
+
+    def observe(self, observation: Observation) -> None:
+        """Take an observation in."""
+        self._pass_time(observation.observed_ms)
+
+    def _pass_time(self, now_ms: int) -> None:
+        """Move the clock, which is the latest time seen, and let every target learn what is due."""
+        self._clock_ms = max(self._clock_ms, now_ms)
+        for target in self._targets.values():
+            target.pass_time(self._clock_ms)
+            self._decided(target.decisions())
+
+    def _decided(self, decisions: list[dict[str, Any]]) -> None:
+        self._decisions += decisions
+        self._recent = (self._recent + decisions)[-DECISIONS_KEPT:]
+
+    def scores(self, sample: Sample) -> dict[str, float]:
+        """Return what each learner honestly gave a sample: as it stood at the last midnight before; or nothing."""
+        target = self._targets.get(sample.target)
+        return target.scores(sample) if target else {}
+
+    def snapshot(self, at_ms: int, version: int) -> Snapshot | None:
+        """Return what is known at `at_ms` as a snapshot of that version; None without news since the last one."""
+        del at_ms
+        if not any(target.has_news() for target in self._targets.values()):
+            return None
+        entries = {name: target.give() for name, target in self._targets.items()}
+        content = {
+            "feature_schema": OBSERVED_HASH,
+            "targets": {name: entry for name, entry in entries.items() if entry},
+            "evidence": {name: target.evidence for name, target in self._targets.items()},
+            "training": self._training(),
+            "metrics": {name: target_metrics(target) for name, target in self._targets.items()},
+            "decisions": self._recent,
+        }
+        return _snapshot(content, version)
+
+    def _training(self) -> dict[str, int]:
+        spans = [target.learnt_ms for target in self._targets.values() if target.evidence["samples"]]
+        return {"from_ms": min((first for first, _ in spans), default=0), "until_ms": self._clock_ms}
+
+    def parts(self) -> dict[str, bytes]:
+        """Return everything it knows, as named parts of at most 900 KB; most stay as they were between calls."""
+        main = (self._identities.count, self._clock_ms, self._decisions, self._recent)
+        found = {MAIN: msgspec.msgpack.encode(main), **dict(self._identities.parts())}
+        for name, target in self._targets.items():
+            found |= {f"target/{name}/{part}": data for part, data in target.parts()}
+        return found
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return what was decided since this was last asked, oldest first, each with its numbers and `at_ms`."""
+        decided, self._decisions = self._decisions, []
+        return decided
+
+    def figures(self) -> list[Figure]:
+        """Return the numbers of the metrics page."""
+        return [
+            figure
+            for name, target in self._targets.items()
+            for figure in target_figures(target, self._thresholds.get(name, ()))
+        ]
+
+
+def _under(prefix: str, parts: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the parts below a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): data for name, data in parts.items() if name.startswith(prefix)}
+
+
+def _snapshot(content: dict[str, Any], version: int) -> Snapshot:
+    draft = Snapshot.model_validate({"version": version, "hash": NO_HASH, **content})
+    return draft.model_copy(update={"hash": draft.content_hash})

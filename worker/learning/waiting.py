@@ -1,0 +1,62 @@
+"""Samples whose horizon isn't over yet.
+
+A label that an event brings is known at once, one that silence brings only at the deadline: learnt as they come, the
+first would be over-represented whenever traffic grows or begins (Chapelle 2014, "Modeling delayed feedback"). So a
+sample is learnt when its horizon has passed, in the order of deadlines, whichever way it was resolved and however
+its record was delivered.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from worker.learning.preparation import Vectors
+from worker.learning.settings import WAITING_MOST
+
+__all__ = ["Waiting", "WaitingSample"]
+
+BLOCK: Final = 4_096  # samples of a part: at most 850 KB
+
+
+class WaitingSample(NamedTuple):
+    """A sample with its prepared vector; the first two order it, and no two agree in both."""
+
+    due_ms: int
+    id: str
+    sampled_ms: int
+    label: int
+    probability: float
+    vector: Vectors
+
+
+class Waiting:
+    """A queue by deadline, bounded."""
+
+    def __init__(self) -> None:
+        self._heap: list[WaitingSample] = []
+
+    def put(self, sample: WaitingSample) -> None:
+        """Let a sample wait."""
+        heapq.heappush(self._heap, sample)
+
+    def take(self, until_ms: int) -> Iterator[WaitingSample]:
+        """Yield, and forget, those due at `until_ms` or before; beyond `WAITING_MOST` also the nearest to it."""
+        while self._heap and (self._heap[0].due_ms <= until_ms or len(self._heap) > WAITING_MOST):
+            yield heapq.heappop(self._heap)
+
+    def parts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, bytes)."""
+        ordered = sorted(self._heap)
+        for first in range(0, len(ordered), BLOCK):
+            rows = [(*sample[:5], sample.vector.tobytes()) for sample in ordered[first : first + BLOCK]]
+            yield f"waiting/{first // BLOCK}", msgspec.msgpack.encode(rows)
+
+    def restore(self, parts: Mapping[str, bytes]) -> None:
+        """Become what `parts` were given by."""
+        rows = list[tuple[int, str, int, int, float, bytes]]
+        for name, data in parts.items():
+            for row in msgspec.msgpack.decode(data, type=rows) if name.startswith("waiting/") else ():
+                self.put(WaitingSample(*row[:5], np.frombuffer(row[5], dtype=np.float32)))
