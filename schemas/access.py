@@ -65,7 +65,10 @@ GRANTS = (
     Grant("worker", ("Read", "Describe"), "topic", ("definitions", "models", "commands")),
     Grant("worker", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("state",)),
     Grant(
-        "worker", ("Write", "Describe"), "topic", (*RESULTS, "training-samples", "dead-letters", "receipts", "answers")
+        "worker",
+        ("Write", "Describe"),
+        "topic",
+        (*RESULTS, "training-samples", "observations", "dead-letters", "receipts", "answers"),
     ),
     Grant("worker", ("Read", "Describe"), "group", ("{group}",)),
     Grant("worker", ("Read", "Describe"), "group", ("{group}.control.",), prefixed=True),

@@ -228,11 +228,15 @@ class Segment(Part):
 
 
 class Target(Part):
-    """What a model learns to foresee: an event of a kind, or `silence`, within `horizon` (ms)."""
+    """What a model learns to foresee: an event of a kind, or `silence`, within `horizon` (ms).
+
+    Of the instants at which a user could be sampled, `sample` is the share at which she is.
+    """
 
     id: Id
     positive: Literal[Kind, "silence"]
     horizon: Span
+    sample: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Trigger(Part):

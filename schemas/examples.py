@@ -113,6 +113,13 @@ _TRAINING_SAMPLE = {
     "exposed": ["cart_reminder"],
 }
 
+_OBSERVATION = {
+    "id": "6f1d3e2eba50d61e2f8613303de32aa6",
+    "user_id": "u-7",
+    "observed_at": _AT,
+    "features": {"spend_365d": 412.5, "orders_365d": 3, "average_rating": None},
+}
+
 _DEAD_LETTER = {
     "reason": "bad_timestamp",
     "topic": "shoal.events",
@@ -190,6 +197,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CampaignTrigger": _CAMPAIGN_TRIGGER,
     "Conversion": _CONVERSION,
     "TrainingSample": _TRAINING_SAMPLE,
+    "Observation": _OBSERVATION,
     "DeadLetter": _DEAD_LETTER,
     "CampaignResult": _CAMPAIGN_RESULT,
     "PublishedDefinitions": _PUBLISHED_DEFINITIONS,

@@ -14,8 +14,8 @@ from schemas.definitions import Kind
 
 __all__ = [
     "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Conversion",
-    "DeadLetter", "DeadLetterReason", "Direction", "Membership", "NotNegative", "Number", "Record", "RecordId",
-    "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
+    "DeadLetter", "DeadLetterReason", "Direction", "Membership", "NotNegative", "Number", "Observation",
+    "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
 ]  # fmt: skip
 
 TIMESTAMP_PATTERN = (
@@ -250,6 +250,17 @@ class TrainingSample(Record):
     probability: Annotated[int | float, Field(ge=0, le=1)] | None = Field(description="The one live at `sampled_at`.")
     model: VersionLabel | None
     exposed: list[str] = Field(description="Campaigns that reached the user between the two instants.")
+
+
+class Observation(Record):
+    """A user's features at one instant, for what is learnt without labels."""
+
+    id: RecordId
+    user_id: UserId
+    observed_at: Timestamp
+    features: dict[str, Number | None] = Field(
+        description="Those of training samples, and what else a `percentile` of the definitions ranks by."
+    )
 
 
 class DeadLetter(Record):

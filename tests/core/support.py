@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.models import Snapshot
 from tests.support import random_definitions, streams
-from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of, cuts, on_the_wire
+from tests.support.pair import BY_USER, MAPPING, WALL_MS, Pair, checked_of, cuts, on_the_wire
 from worker.core.engine import Engine
 from worker.core.records import Effects
 
@@ -61,12 +61,14 @@ class Story:
         self.decisions: list[dict[str, Any]] = []
         self.triggers: list[dict[str, Any]] = []
         self.conversions: list[dict[str, Any]] = []
+        self.samples: list[dict[str, Any]] = []
+        self.observations: list[dict[str, Any]] = []
         self.dead: list[str] = []
         self.read = self.applied = self.duplicates = 0
 
     def take(self, effects: Effects) -> None:
         """Gather what a step gave."""
-        for topic in ("transitions", "decisions", "triggers", "conversions"):
+        for topic in BY_USER:
             getattr(self, topic).extend(on_the_wire(getattr(effects, topic)))
         self.dead += [letter.reason for letter in effects.dead_letters]
         self.read, self.applied = self.read + effects.read, self.applied + effects.applied

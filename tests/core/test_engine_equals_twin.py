@@ -12,7 +12,8 @@ import pytest
 from schemas.models import Snapshot
 from tests.core.support import ALL, Scenario, by_user
 from tests.support import streams
-from tests.support.pair import WALL_MS, Pair, alike, checked_of
+from tests.support.pair import BY_USER, WALL_MS, Pair, alike, checked_of
+from tests.support.random_definitions import TARGETS
 from tests.support.streams import Record
 
 SEEDS = range(8)
@@ -46,7 +47,7 @@ class Sliced(Pair):
 
     def assert_equal_by_user(self) -> None:
         """Every user's records are those of the twin, in the same order; users may come in another."""
-        for topic in ("transitions", "decisions", "triggers", "conversions"):
+        for topic in BY_USER:
             ours = by_user([record for effects in self.effects for record in getattr(effects, topic)])
             assert alike(ours, by_user(getattr(self.twin, topic))), topic
         assert alike(list(self.engine.memberships()), self.twin.memberships())
@@ -70,19 +71,26 @@ def test_any_batch_size_gives_what_the_twin_gives(seed: int, size: int) -> None:
 
 
 def test_the_scenarios_are_not_empty() -> None:
-    """What the comparisons compare is there: transitions, every outcome, triggers, conversions, duplicates, repairs."""
-    found = dict.fromkeys(("transitions", "triggers", "conversions", "duplicates", "repaired"), 0)
-    outcomes, causes = set[str](), set[str]()
+    """What the comparisons compare is there: records of every topic, outcome and cause; duplicates and repairs; samples
+    of every target with either label, scored and not, of users who were reached and who were not.
+    """
+    found = dict.fromkeys((*BY_USER, "duplicates", "repaired"), 0)
+    outcomes, causes, samples = set[str](), set[str](), set[tuple[str, int, bool, bool]]()
     for seed in SEEDS:
         pair = Scenario(seed, versions=2).drive(Scenario(seed, versions=2).pair(), ALL)
         outcomes |= {decision["outcome"] for decision in pair.twin.decisions}
         causes |= {transition["cause"] for transition in pair.twin.transitions}
+        samples |= {(s["target"], s["label"], s["probability"] is None, s["exposed"] == []) for s in pair.twin.samples}
         for name in found:
             value = getattr(pair.twin, name)
             found[name] += value if isinstance(value, int) else len(value)
     assert min(found.values()) >= 5
     assert outcomes == {"fired", "suppressed", "deferred", "cancelled", "held_out", "shadow"}
     assert causes == {"event", "timer", "model", "definition"}
+    assert {sample[:2] for sample in samples} == {(t, n) for t in (*TARGETS, "look_back") for n in (0, 1)}
+    assert {sample[2:] for sample in samples} == {
+        (scored, reached) for scored in (True, False) for reached in (True, False)
+    }
 
 
 @pytest.mark.parametrize("size", [7, 0])

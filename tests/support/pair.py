@@ -17,10 +17,11 @@ from worker.core.records import Effects
 from worker.language.definitions import Checked, load
 from worker.language.mapping import Mapping
 
-__all__ = ["MAPPING", "Pair", "checked_of", "cuts", "on_the_wire"]
+__all__ = ["BY_USER", "MAPPING", "Pair", "checked_of", "cuts", "on_the_wire"]
 
 MAPPING = Mapping.load()
 WALL_MS = 1_800_000_000_000
+BY_USER = ("transitions", "decisions", "triggers", "conversions", "samples", "observations")
 
 
 def checked_of(definitions: dict[str, Any]) -> Checked:
@@ -99,7 +100,7 @@ class Pair:
 
     def assert_equal(self) -> None:
         """Hold every record, membership and count of the engine to the twin's."""
-        for topic in ("transitions", "decisions", "triggers", "conversions"):
+        for topic in BY_USER:
             ours = without_wall(on_the_wire([r for effects in self.effects for r in getattr(effects, topic)]))
             theirs = getattr(self.twin, topic)
             for place, (mine, other) in enumerate(zip(ours, theirs, strict=False)):

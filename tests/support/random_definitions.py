@@ -56,7 +56,7 @@ RANKED = (
     "orders_per_month",
     "time_since_order",
 )
-LEARNT = ("spend_365d", "orders_90d", "views_7d", "time_since_activity", "age", "evening_share", "cart_items")
+LEARNT = ("spend_365d", "orders_90d", "views_7d", "time_since_activity", "age", "evening_share", "order_recency")
 TARGETS = ("purchase_7d", "churn_30d")
 CLUSTERS = ("loyal", "new", "bargain")
 CHANNELS = ("email", "push", "sms")
@@ -326,6 +326,11 @@ def quiet_hours(rng: random.Random) -> dict[str, str]:
     return hours | ({"on_quiet": rng.choice(("drop", "defer"))} if rng.random() < 0.5 else {})
 
 
+def thinned(rng: random.Random) -> dict[str, Any]:
+    """The share of a target's samples, as written: mostly all."""
+    return {"sample": rng.choice((0.5, 1))} if rng.random() < 0.3 else {}
+
+
 def leaves(segment: dict[str, Any]) -> list[str]:
     """The names by which conditions and campaigns may call a segment."""
     return [segment["id"], *(f"{segment['id']}:{tier['id']}" for tier in segment.get("tiers", []))]
@@ -354,8 +359,9 @@ def definitions(rng: random.Random, *, segments: int = 8, campaigns: int = 4, mo
         "holdout": {"share": rng.choice((0, 0.1, 0.3)), "salt": "2026"},
         "segments": made,
         "targets": [
-            {"id": "purchase_7d", "positive": "order", "horizon": "7d"},
-            {"id": "churn_30d", "positive": "silence", "horizon": "30d"},
+            {"id": "purchase_7d", "positive": "order", "horizon": "7d"} | thinned(rng),
+            {"id": "churn_30d", "positive": "silence", "horizon": "30d"} | thinned(rng),
+            {"id": "look_back", "positive": rng.choice(KINDS), "horizon": rng.choice(SPANS)} | thinned(rng),
         ],
         "campaigns": [campaign(rng, f"c{number}", names) for number in range(campaigns)],
         "caps": [
@@ -389,6 +395,12 @@ def changed(rng: random.Random, before: dict[str, Any], *, new_reads: bool = Fal
         after["campaigns"] = [c for c in after["campaigns"] if gone["id"] not in c["trigger"].values()]
     if after["campaigns"] and rng.random() < 0.3:
         after["campaigns"].remove(rng.choice(after["campaigns"]))
+    for each in after["targets"]:
+        each["horizon"] = rng.choice((each["horizon"], each["horizon"], "2d"))
+    if rng.random() < 0.3:
+        after["targets"] = [target for target in after["targets"] if target["id"] != "look_back"]
+    if rng.random() < 0.3:
+        after["profiling"] = rng.choice(("opt_in", "opt_out"))
     for each in after["campaigns"]:
         each["status"] = rng.choice((each.get("status", "live"), "live", "paused"))
         each["cooldown"] = rng.choice((each.get("cooldown", "0s"), "1d"))

@@ -1,8 +1,8 @@
 """The naive twin: the whole contract once more, one user and one record at a time, in plain Python.
 
 Written from CONTRACT.md and docs/semantics.md, never from the engine, and meant to be obviously right rather than
-fast: the engine is held to it transition by transition, decision by decision, id by id. Only training and its
-samples are left out. Outputs are the records of CONTRACT section 5 without `emitted_at`.
+fast: the engine is held to it transition by transition, decision by decision, id by id. Only learning is left out.
+Outputs are the records of CONTRACT section 5 without `emitted_at`.
 """
 
 import heapq
@@ -14,6 +14,7 @@ from typing import Any
 from tests.support.twin_campaigns import Desk, Move
 from tests.support.twin_decode import NULL_KEY, Event, Reader, RefusedError
 from tests.support.twin_rules import Rules
+from tests.support.twin_samples import Watch
 from tests.support.twin_time import hexdigits, written
 from tests.support.twin_user import Change, User
 
@@ -22,12 +23,12 @@ __all__ = ["NULL_KEY", "PAYLOAD_SHOWN", "Twin"]
 PAYLOAD_SHOWN = 1_024  # bytes of a dead letter's payload that the twin shows
 
 
-class Twin(Desk):
+class Twin(Desk, Watch):
     """One partition under given definitions.
 
     `clock` is "event" (only records move time) or "wall" (records come with `arrival_ms`). `model` is a snapshot as a
-    plain dict. Outputs: `transitions`, `decisions`, `triggers`, `conversions`, `dead_letters`, lists of plain dicts in
-    the order in which they happened; `counts` as below.
+    plain dict. Outputs: `transitions`, `decisions`, `triggers`, `conversions`, `samples`, `observations`,
+    `dead_letters`, lists of plain dicts in the order in which they happened; `counts` as below.
     """
 
     def __init__(
@@ -168,6 +169,8 @@ class Twin(Desk):
         if daily:
             user.sample()
         self.evaluate(user, "timer")
+        self.watch(user)
+        self.note(user)
 
     def apply(self, event: Event, limit: int) -> None:
         """Time passes for the user, the event is applied, the user is evaluated at her clock."""
@@ -182,6 +185,7 @@ class Twin(Desk):
         user.apply(event)
         if event.kind != "identify":
             self.convert(user, event)
+            self.resolve_by(user, event)
         user.sample()
         self.evaluate(user, "event", offset=event.offset)
 
@@ -194,6 +198,10 @@ class Twin(Desk):
             found += user.settle(segment)
         moves = [self.transition(user, change, cause, offset) for change in found]
         self.run_campaigns(user, moves, by_version=cause in ("model", "definition"))
+        self.note(user)
+
+    def note(self, user: User) -> None:
+        """Note her next instant."""
         instant = user.next_instant()
         if instant is not None:
             heapq.heappush(self.due, (instant, user.appearance, user.id))

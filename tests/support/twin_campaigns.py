@@ -67,6 +67,7 @@ class Customer(Protocol):
     pending: dict[str, Pending]
     past: dict[str, Past]
     sent: list[tuple[int, str | None]]
+    reached: list[tuple[int, str]]
 
     def value(self, expression: Expression) -> Value:
         """The value of an expression at the user's clock."""
@@ -91,6 +92,7 @@ class Desk:
     partitions: int
 
     def __init__(self) -> None:
+        super().__init__()
         self.decisions: list[dict[str, Any]] = []
         self.triggers: list[dict[str, Any]] = []
         self.conversions: list[dict[str, Any]] = []
@@ -236,6 +238,7 @@ class Desk:
             user.sent.append((now, campaign.get("channel")))
         if outcome == "fired":
             self.fired_by_hour[campaign["id"], now // 3_600_000] += 1
+            user.reached.append((now, campaign["id"]))
             self.triggers.append(self.trigger(user, campaign, case, decision))
 
     def trigger(

@@ -112,6 +112,13 @@ def parse(text: str) -> Condition:
     return Parser(source).condition(ast.parse(TOKEN.sub(rewritten, source), mode="eval").body)
 
 
+def number(text: str) -> "Expression":
+    """The expression of a text that is known to be a number."""
+    condition = parse(f"{text} == 0")
+    assert isinstance(condition, Comparison)
+    return condition.left
+
+
 class Parser:
     """Turns Python's tree into ours; `source` is the text as written, for the clauses."""
 

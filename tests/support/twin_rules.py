@@ -1,6 +1,6 @@
 """The naive twin's definitions: plain YAML data, with the conditions parsed and everything put in its order.
 
-The data is known to be valid; nothing is checked here.
+The data is known to be valid; nothing is checked here. The list of observed features is data too, taken as it is.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from tests.support.twin_conditions import (
     Member,
     Read,
     clauses_of,
+    number,
     parse,
     reads_of,
     samples_of,
@@ -20,6 +21,9 @@ from tests.support.twin_conditions import (
 from tests.support.twin_features import LASTING, ledgers_of
 from tests.support.twin_model import features_of
 from tests.support.twin_time import duration_ms
+from worker.language.observed import OBSERVED
+
+EXPRESSIONS: dict[str, Expression] = {each.name: number(each.expression) for each in OBSERVED}
 
 
 @dataclass
@@ -94,6 +98,7 @@ class Rules:
         self.leaves = {leaf.id: leaf for segment in self.segments for leaf in segment.leaves}
         self.campaigns_in_file: list[dict[str, Any]] = definitions.get("campaigns") or []
         self.campaigns = sorted(self.campaigns_in_file, key=lambda campaign: -campaign.get("priority", 0))
+        self.targets: list[dict[str, Any]] = definitions.get("targets") or []
         self.caps: list[dict[str, Any]] = definitions.get("caps") or []
         clauses = [c for s in self.segments for condition in s.conditions for c in clauses_of(condition)]
         self.clauses = list(dict.fromkeys(clauses))
@@ -101,6 +106,17 @@ class Rules:
         self.samples: list[Expression] = list(dict.fromkeys(part for side in sides for part in samples_of(side)))
         if any(segment.clusters for segment in self.segments) and Read("cluster") not in self.samples:
             self.samples.append(Read("cluster"))
+
+    @property
+    def ranked(self) -> list[str]:
+        """The features that something asks a percentile of."""
+        reads = [read for clause in self.clauses for side in sides_of(clause) for read in reads_of(side)]
+        return sorted({read.argument or "" for read in reads if read.feature == "percentile"})
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is anything to learn from users."""
+        return bool(self.targets or self.ranked or self.reads_clusters)
 
     @property
     def channels(self) -> set[str]:
@@ -120,6 +136,9 @@ class Rules:
         for read in reads:
             if read.feature == "percentile" and read.argument:
                 names.update(ledgers_of(read.argument))
+        if self.is_watched:
+            for expression in EXPRESSIONS.values():
+                names.update(name for read in reads_of(expression) for name in ledgers_of(read.feature))
         if self.model and any(
             read.feature in ("probability", "cluster") for read in [*reads, *self.samples] if isinstance(read, Read)
         ):

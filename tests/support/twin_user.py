@@ -29,7 +29,8 @@ from tests.support.twin_conditions import (
 )
 from tests.support.twin_decode import Event
 from tests.support.twin_features import Ledgers
-from tests.support.twin_rules import Leaf, Rules, Segment
+from tests.support.twin_rules import EXPRESSIONS, Leaf, Rules, Segment
+from tests.support.twin_samples import Sample, instants, still_waiting
 from tests.support.twin_time import DAY_MS, daily_ms
 
 Change = tuple[str, str, list[dict[str, object]]]  # direction, segment, reason
@@ -56,6 +57,8 @@ class User:
         self.pending: dict[str, Pending] = {}
         self.past: dict[str, Past] = {}
         self.sent: list[tuple[int, str | None]] = []
+        self.reached: list[tuple[int, str]] = []
+        self.waiting: dict[str, Sample] = {}
 
     # Applying a record
 
@@ -77,6 +80,7 @@ class User:
             elif channel in self.rules.channels:
                 self.consents.pop(channel, None) if given is None else self.consents.update({channel: given})
         if event.kind == "identify":
+            self.waiting = still_waiting(self)
             return
         if event.message is not None:
             self.messages = [*self.messages, event.message][-32:]
@@ -93,6 +97,9 @@ class User:
         self.consents = {name: v for name, v in self.consents.items() if name in rules.channels}
         if not rules.reads_clusters:
             self.cluster = None
+        self.waiting = still_waiting(self)
+        known = {campaign["id"] for campaign in rules.campaigns_in_file}
+        self.reached = [(at_ms, name) for at_ms, name in self.reached if name in known and rules.targets]
 
     # Values
 
@@ -114,9 +121,13 @@ class User:
                 name = read.argument or ""
                 return twin_model.percentile(model, name, self.feature(Read(name)))
             if read.feature == "probability":
-                return twin_model.probability(model, read.argument or "", lambda name: self.feature(Read(name)))
-            return twin_model.cluster(model, self.cluster, lambda name: self.feature(Read(name)))
+                return twin_model.probability(model, read.argument or "", self.named)
+            return twin_model.cluster(model, self.cluster, self.named)
         return self.ledgers.value(read, self.clock)
+
+    def named(self, name: str) -> Value:
+        """The value now of what a model knows by name: an observed feature, or one of the contract."""
+        return compute(EXPRESSIONS.get(name, Read(name)), self.afresh, top=False)
 
     def sample(self) -> None:
         """Compute anew all values that hold in between."""
@@ -265,6 +276,7 @@ class User:
             if segment.clusters:
                 yield from (s + segment.min_dwell_ms for m, s in self.members.items() if m.startswith(segment.id + ":"))
         yield from (waiting.due_ms for waiting in self.pending.values())
+        yield from instants(self)
         daily = self.next_daily()
         if daily is not None:
             yield daily

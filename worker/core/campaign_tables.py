@@ -40,6 +40,8 @@ class CampaignTables:
         for campaign in self.definitions.campaigns:
             row = self._campaign(campaign) | self._trigger(campaign) | self._limits(campaign)
             row["braked"] = int(campaign.id in braked)
+            if self.definitions.targets:
+                row["fired"] = self.lowering.column(f"fired:{campaign.id}", "wide", 1, NEVER)
             row["hour_max"] = -1 if campaign.max_per_hour is None else hours_max(campaign.max_per_hour)
             rows.append(row)
         rows += [self._columns(campaign) | {"retired": 1, "backfill": 0} for campaign in self.retired]

@@ -136,6 +136,8 @@ def _remember_decision(
     s.wide[slot, last + LAST_OFFSET] = offset
     s.wide[slot, last + LAST_ORIGIN] = origin
     s.narrow[slot, campaign["last_variant"]] = WAS_HELD_OUT if outcome == HELD_OUT else variant
+    if outcome == FIRED and campaign["fired"] >= 0:
+        s.wide[slot, campaign["fired"]] = clock
     if campaign["sends"] >= 0:
         cell = s.narrow[slot, campaign["sends_place"]]
         s.wide[slot, campaign["sends"] + cell] = clock

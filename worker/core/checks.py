@@ -14,7 +14,7 @@ from worker.core.zones import defer_quiet, is_quiet
 __all__ = [
     "CANCELLED", "DECIDED", "DEFERRED", "DUE", "EXITED_BEFORE", "FIRED", "HELD_OUT", "HOURS_COUNTED", "LAST_OCCURRED",
     "LAST_OFFSET", "LAST_ORIGIN", "LIVE", "NOTHING", "NO_VARIANT", "OCCURRED", "OFFSET", "ORIGIN", "PAUSE", "SHADOW",
-    "SHADOWED", "SUPPRESSED", "WAS_HELD_OUT", "check", "count_hour", "outcome_of", "variant_of",
+    "SHADOWED", "SUPPRESSED", "WAS_HELD_OUT", "check", "count_hour", "outcome_of", "random_number", "variant_of",
 ]  # fmt: skip
 
 FIRED, SUPPRESSED, DEFERRED, CANCELLED, HELD_OUT, SHADOWED = range(6)
@@ -30,7 +30,7 @@ HOUR_MS = 3_600_000
 
 
 @compiled
-def _random(user_hash: Integer, seed: Integer) -> float:
+def random_number(user_hash: Integer, seed: Integer) -> float:
     """Return the user's random number in [0, 1) for a purpose: splitmix64 (Steele, Lea, Flood 2014) of both hashes."""
     # A one-element array, because numpy's scalars warn of the overflow that is meant here.
     z = np.empty(1, np.uint64)
@@ -99,9 +99,9 @@ def count_hour(s: StateArrays, place: Integer, clock: Integer) -> None:
 def _held_out(p: Program, s: StateArrays, slot: Integer, campaign: Row) -> bool:
     user = s.wide[slot, USER_HASH]
     share = p.settings[0]["holdout"]
-    if share > 0.0 and _random(user, p.settings[0]["holdout_seed"]) < share:
+    if share > 0.0 and random_number(user, p.settings[0]["holdout_seed"]) < share:
         return True
-    return campaign["holdout"] > 0.0 and _random(user, campaign["holdout_seed"]) < campaign["holdout"]
+    return campaign["holdout"] > 0.0 and random_number(user, campaign["holdout_seed"]) < campaign["holdout"]
 
 
 @compiled
@@ -109,7 +109,7 @@ def variant_of(p: Program, s: StateArrays, slot: Integer, campaign: Row) -> Inte
     """Return the text number of the user's variant, by cumulative shares; NO_VARIANT without variants."""
     if campaign["variants_first"] == campaign["variants_last"]:
         return np.int64(NO_VARIANT)
-    drawn = _random(s.wide[slot, USER_HASH], campaign["variant_seed"])
+    drawn = random_number(s.wide[slot, USER_HASH], campaign["variant_seed"])
     for place in range(campaign["variants_first"], campaign["variants_last"]):
         if drawn < p.variants[place]["until"]:
             return np.int64(p.variants[place]["text"])

@@ -17,7 +17,8 @@ from worker.core.campaigns import convert, decide_campaigns
 from worker.core.compiled import compiled, entry
 from worker.core.due_heap import pop, push
 from worker.core.features import apply, is_duplicate
-from worker.core.layout import CLOCK, FOREVER, LAST_ACTIVITY, NEVER, USER_HASH, VERSION
+from worker.core.layout import CLOCK, FOREVER, VERSION
+from worker.core.samples import forget_without_consent, next_hashed, next_sampling, pass_sampling, resolve_by_event
 from worker.core.scoring import sample
 from worker.core.segments import (
     APPLIED,
@@ -27,7 +28,9 @@ from worker.core.segments import (
     EVALUATIONS,
     EVENT,
     HEAP,
+    OBSERVATIONS,
     REASONS,
+    SAMPLES,
     TIMER,
     TRANSITIONS,
     TRIGGERS,
@@ -39,12 +42,11 @@ from worker.core.windows import roll
 __all__ = ["BLOCK", "COUNTERS", "HORIZON", "REPAIRED", "collect_due", "drain", "migrate", "run", "take_effect"]
 
 BLOCK = 1024
-HORIZON = 9
-REPAIRED = 10  # and a counter per reason behind it
+HORIZON = HEAP + 1
+REPAIRED = HEAP + 2  # and a counter per reason behind it
 REASONS_FOR_REPAIR = len(REPAIRS)
 COUNTERS = REPAIRED + 1 + REASONS_FOR_REPAIR
 DAY_MS = 86_400_000
-DAILY_FOR_MS = 90 * DAY_MS
 
 
 @compiled
@@ -57,19 +59,19 @@ def _has_room(p: Program, o: Outputs) -> bool:
         and o.counts[DECISIONS] + settings["decisions_most"] < len(o.decisions)
         and o.counts[TRIGGERS] + settings["decisions_most"] < len(o.triggers)
         and o.counts[CONVERSIONS] + settings["decisions_most"] < len(o.conversions)
+        and o.counts[SAMPLES] + settings["samples_most"] < len(o.samples)
+        and o.counts[OBSERVATIONS] + settings["samples_most"] < len(o.observations)
         and o.counts[HEAP] + 1 < len(o.heap_due)
     )
 
 
 @compiled
-def _next_daily(s: StateArrays, slot: Integer, clock: Integer) -> Integer:
-    """Return the user's next daily instant after `clock`, FOREVER past 90 days of silence."""
-    last = s.wide[slot, LAST_ACTIVITY]
-    if last == NEVER:
-        return FOREVER
-    of_day = np.int64(np.uint64(s.wide[slot, USER_HASH]) % np.uint64(DAY_MS))
-    instant = ((clock - of_day) // DAY_MS + 1) * DAY_MS + of_day
-    return instant if instant <= last + DAILY_FOR_MS else FOREVER
+def _fall_due(s: StateArrays, o: Outputs, slot: Integer, due: Integer) -> None:
+    """Note when a row is due next."""
+    s.due[slot] = due
+    s.block_due[slot // BLOCK] = min(s.block_due[slot // BLOCK], due)
+    if due <= o.counts[HORIZON]:
+        push(o, due, slot)
 
 
 @compiled
@@ -98,11 +100,12 @@ def evaluate(
     if len(p.turns) > 0:
         due = min(due, decide_campaigns(p, s, z, o, slot, clock, cause, offset, first, wall))
     if p.settings[0]["daily"] == 1:
-        due = min(due, _next_daily(s, slot, clock))
-    s.due[slot] = due
-    s.block_due[slot // BLOCK] = min(s.block_due[slot // BLOCK], due)
-    if due <= o.counts[HORIZON]:
-        push(o, due, slot)
+        due = min(due, next_hashed(s, slot, clock, np.int64(DAY_MS)))
+    if p.settings[0]["evaluation_due"] >= 0:
+        s.wide[slot, p.settings[0]["evaluation_due"]] = due
+        forget_without_consent(p, s, slot)
+        due = min(due, next_sampling(p, s, slot, clock))
+    _fall_due(s, o, slot, due)
 
 
 @compiled
@@ -113,11 +116,21 @@ def _move_clock(p: Program, s: StateArrays, slot: Integer, clock: Integer) -> No
 
 @compiled
 def _pass_instant(p: Program, s: StateArrays, z: Surroundings, o: Outputs, slot: Integer, wall: Integer) -> None:
-    """Evaluate a row at the instant it is due."""
+    """Evaluate a row at the instant it is due; if it is due for sampling alone, only sample it.
+
+    That moves its clock too, which shows nowhere: whatever comes later is at no earlier instant than those passed.
+    """
     before = s.wide[slot, CLOCK]
     due = s.due[slot]
-    daily = p.settings[0]["daily"] == 1 and _next_daily(s, slot, before) == due
+    daily = p.settings[0]["daily"] == 1 and next_hashed(s, slot, before, np.int64(DAY_MS)) == due
     _move_clock(p, s, slot, due)
+    if p.settings[0]["evaluation_due"] >= 0:
+        pass_sampling(p, s, o, slot, before, due)
+        evaluation = s.wide[slot, p.settings[0]["evaluation_due"]]
+        if evaluation > due:
+            s.changed[slot] = True
+            _fall_due(s, o, slot, min(evaluation, next_sampling(p, s, slot, due)))
+            return
     evaluate(p, s, z, o, slot, np.int64(TIMER), np.int64(-1), np.int64(daily), wall)
 
 
@@ -184,6 +197,9 @@ def _handle(
     apply(p, s, z, slot, record, lines, lines_first, lines_last, details, details_first, details_last)
     if record[KIND] != IDENTIFY:
         convert(p, s, o, slot, record[KIND], record[TIME], record[AMOUNT], record[OFFSET])
+        resolve_by_event(
+            p, s, o, slot, s.wide[slot, CLOCK], record[KIND], record[TIME], (record[FLAGS] & ACTIVITY) != 0
+        )
     evaluate(p, s, z, o, slot, np.int64(EVENT), record[OFFSET], np.int64(1), wall)
     o.counts[APPLIED] += 1
     if record[FLAGS] > ACTIVITY:

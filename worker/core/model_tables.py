@@ -29,10 +29,13 @@ class ModelTables:
         self.quantiles = model.quantiles if model else {}
         self._ranges: dict[tuple[Feature, ...], Range] = {}
 
-    def inputs(self) -> list[Row]:
-        """Lower the model's inputs, where something is scored from them; targets with equal ones share them."""
-        if self.model is None or not any("target" in row or row["column"] == "cluster"
-                                         for row in self.lowering.samples.values()):  # fmt: skip
+    def inputs(self, *, scored: bool) -> list[Row]:
+        """Lower the model's inputs, where something is scored from them: samples (`scored`), or conditions.
+
+        Targets with equal inputs share them.
+        """
+        if self.model is None or not (scored or any("target" in row or row["column"] == "cluster"
+                                                    for row in self.lowering.samples.values())):  # fmt: skip
             return []
         rows: list[Row] = []
         for part in self.model.parts:
@@ -51,8 +54,8 @@ class ModelTables:
         assert self.model is not None, "a part is a model's"
         return self._ranges.get(tuple(self.model.inputs_of(part)), (0, 0))
 
-    def _place(self, target: str) -> int:
-        """Return a target's place in the model, -1 where it has none."""
+    def place_of(self, target: str) -> int:
+        """Return the place of a target in the model, -1 if it has no such."""
         return list(self.targets).index(target) if target in self.targets else -1
 
     def samples(self) -> list[Row]:
@@ -66,7 +69,7 @@ class ModelTables:
             if "quantiles" in row:
                 row["low"], row["high"] = starts.get(row.pop("quantiles"), (-1, -1))
             elif "target" in row:
-                row["first"] = self._place(row.pop("target"))
+                row["first"] = self.place_of(row.pop("target"))
             elif row["column"] == "cluster" and self.clusters:
                 row["first"], row["last"] = self._range(self.clusters)
             rows.append(row)
@@ -75,7 +78,7 @@ class ModelTables:
     def clauses(self) -> list[Row]:
         """Point clauses at the target whose probability they read, -1 where they read none."""
         return [
-            row | {"target": self._place(row["target"]) if "target" in row else -1} for row in self.lowering.clauses
+            row | {"target": self.place_of(row["target"]) if "target" in row else -1} for row in self.lowering.clauses
         ]
 
     def _quantile_ranges(self) -> dict[str, Range]:

@@ -16,6 +16,7 @@ def empty_outputs(version: Version) -> Outputs:
     reasons = 4 * int(settings["reasons_most"]) + 32_768
     explained = bool((version.program.clauses["target"] >= 0).any())
     inputs = max(1, len(version.program.inputs))
+    samples = 4 * int(settings["samples_most"]) + 1024 if settings["samples_most"] else 1
     return Outputs(
         transitions=table("transitions", 4 * int(settings["transitions_most"]) + 8192),
         reasons=table("reasons", reasons),
@@ -23,12 +24,17 @@ def empty_outputs(version: Version) -> Outputs:
         decisions=table("decisions", decisions),
         conversions=table("conversions", decisions),
         triggers=np.zeros((decisions, version.layout.words), np.int64),
+        samples=table("resolved", samples),
+        sample_features=np.zeros((samples, int(settings["observed"]))),
+        observations=table("observations", samples),
+        observation_features=np.zeros((samples, len(version.program.observed))),
         counts=np.zeros(COUNTERS, np.int64),
         heap_due=np.zeros(8 * BLOCK, np.int64),
         heap_slot=np.zeros(8 * BLOCK, np.int64),
         scratch=np.zeros(256),
         features=np.zeros(inputs),
         effects=np.zeros(inputs),
+        observed=np.zeros(max(1, len(version.program.observed))),
         truths=np.zeros(256, np.int64),
         instants=np.zeros(256, np.int64),
     )

@@ -26,6 +26,7 @@ from worker.core.layout import (
 from worker.core.lowering import Lowering, Row
 from worker.core.model_tables import ModelTables
 from worker.core.retired import Retired, RetiredCampaign
+from worker.core.sample_tables import SampleTables
 from worker.core.seeds import seed_of
 from worker.core.segments import CAUSES, CLUSTERS, RETIRED, RETIRED_CLUSTERS, SEGMENT, TIERS
 from worker.core.tables import Program, table
@@ -51,6 +52,7 @@ class Version:
     clause_texts: list[str]
     campaigns: list[Campaign | RetiredCampaign]
     members: list[str]
+    observed: list[str]
     retired: Retired
 
     @property
@@ -105,7 +107,10 @@ class _Builder:
         """Lower, lay out, fill the tables."""
         self._number_members()
         self._lower_members()
-        inputs = self.scoring.inputs()
+        inputs = self.scoring.inputs(scored=bool(self.definitions.targets))
+        sampling = SampleTables(self.definitions, self.lowering, self.strings, self.scoring)
+        pending, observed = sampling.pending(), sampling.observed()
+        self.settings |= sampling.settings(self.model)
         campaigns: list[Campaign | RetiredCampaign] = [*self.definitions.campaigns, *self.retired.campaigns]
         gone = [campaign.id for campaign in self.retired.campaigns]
         sending = CampaignTables(self.definitions, gone, self.lowering, self.strings, self.units, self.segments)
@@ -118,11 +123,11 @@ class _Builder:
             "numbers": self.lowering.numbers, "atoms": self.lowering.atoms, "conditions": self.lowering.conditions,
             "clauses": self.scoring.clauses(), "members": self.members, "units": self.units, "campaigns": rows,
             "variants": sending.variants, "caps": caps, "inputs": inputs, "settings": [self.settings],
-            "samples": self.scoring.samples(), **tables,
+            "samples": self.scoring.samples(), "pending": pending, "observed": observed, **tables,
         }  # fmt: skip
         program = self._program(layout, lowered, sending.turns())
         return Version(number, self.checked, self.model, layout, program, self.lowering.clause_texts, campaigns,
-                       self.member_ids, self.retired)  # fmt: skip
+                       self.member_ids, sampling.names, self.retired)  # fmt: skip
 
     # Segments.
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "ClauseValue", "Contribution", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Source", "Transition",
-    "Trigger", "Value",
+    "ClauseValue", "Contribution", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Observation", "Sample",
+    "Source", "Transition", "Trigger", "Value",
 ]  # fmt: skip
 
 Value = float | int | str | bool | None
@@ -126,6 +126,30 @@ class Conversion(msgspec.Struct, frozen=True, gc=False):
     source: Source
 
 
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """What a user looked like at an instant, and what came of it."""
+
+    id: str
+    user_id: str
+    target: str
+    sampled_at: str
+    resolved_at: str
+    label: int
+    features: dict[str, float | int | None]
+    probability: float | None
+    model: str | None
+    exposed: list[str]
+
+
+class Observation(msgspec.Struct, frozen=True, gc=False):
+    """What a user looked like at an instant."""
+
+    id: str
+    user_id: str
+    observed_at: str
+    features: dict[str, float | int | None]
+
+
 class DeadLetterRecord(msgspec.Struct, frozen=True, gc=False):
     """A record that can't be understood, and why."""
 
@@ -144,6 +168,8 @@ class Effects:
     decisions: list[Decision] = field(default_factory=list)
     triggers: list[Trigger] = field(default_factory=list)
     conversions: list[Conversion] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     dead_letters: list[DeadLetterRecord] = field(default_factory=list)
     read: int = 0
     applied: int = 0
@@ -159,6 +185,8 @@ class Effects:
         self.decisions += more.decisions
         self.triggers += more.triggers
         self.conversions += more.conversions
+        self.samples += more.samples
+        self.observations += more.observations
         self.dead_letters += more.dead_letters
         self.read += more.read
         self.applied += more.applied

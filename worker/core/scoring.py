@@ -15,7 +15,7 @@ from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Tabl
 
 __all__ = [
     "CLUSTER", "EXPRESSION", "LINEAR", "PERCENTILE", "PROBABILITY", "TREES", "child_of", "may_profile", "prepare",
-    "sample",
+    "probability_of", "sample",
 ]  # fmt: skip
 
 EXPRESSION, PERCENTILE, PROBABILITY, CLUSTER = range(4)

@@ -31,7 +31,8 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
             "version", "version_clock", "version_cause", "zone", "profiling", "daily", "holdout_seed", "messages",
             "orders", "refunds", "cart_items", "cart_value", "rating_sum", "ratings", "interest_ids",
             "interest_weights", "interest_reference", "cluster", "cart_ids", "cart_quantities", "cart_truncated",
-            "recent_ids", "transitions_most", "reasons_most", "decisions_most",
+            "recent_ids", "transitions_most", "reasons_most", "decisions_most", "evaluation_due", "observed", "model",
+            "samples_most",
         ),
         ("holdout", "f8"),
     ],
@@ -57,7 +58,7 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
             "unit", "segment", "direction", "status", "braked", "starts", "ends", "channel", "consent", "sends",
             "sends_place", "delay", "expires", "cooldown", "quiet_from", "quiet_to", "quiet_drop", "cancel",
             "holdout_seed", "variant_seed", "variants_first", "variants_last", "conversion", "within", "hour_max",
-            "backfill", "pending", "last", "last_variant", "retired",
+            "backfill", "pending", "last", "last_variant", "retired", "fired",
         ),
         ("holdout", "f8"),
     ],
@@ -65,6 +66,11 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
     "caps": _integers("channel", "sends", "limit", "per"),
     "traits": _integers("number", "text"),
     "samples": _integers("kind", "column", "first", "last", "low", "high"),
+    "pending": [
+        *_integers("positive", "horizon", "seed", "scored", "sampled", "probability", "model", "features"),
+        ("share", "f8"),
+    ],
+    "observed": _integers("first", "last"),
     "inputs": [*_integers("name", "first", "last", "log"), ("missing", "f8"), ("mean", "f8"), ("scale", "f8")],
     "targets": [
         *_integers(
@@ -87,6 +93,10 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
     "conversions": _integers(
         "slot", "campaign", "variant", "decided", "occurred", "source", "origin", "time", "kind", "amount", "offset",
     ),
+    "resolved": [
+        *_integers("slot", "target", "sampled", "resolved", "label", "model", "exposed"), ("probability", "f8"),
+    ],
+    "observations": _integers("slot", "at"),
 }  # fmt: skip
 
 
@@ -123,6 +133,8 @@ class Program(NamedTuple):
     consents: Table  # int64: a narrow column per channel
     traits: Table
     samples: Table
+    pending: Table  # a row per target of the definitions
+    observed: Table
     inputs: Table
     targets: Table
     weights: Table  # float64: those of all linear targets, one after the other
@@ -166,11 +178,16 @@ class Outputs(NamedTuple):
     decisions: Table
     conversions: Table
     triggers: Table  # int64[n, words]: rows as they were when a trigger fired
+    samples: Table
+    sample_features: Table  # float64[n, OBSERVED]
+    observations: Table
+    observation_features: Table  # float64[n, observed]
     counts: Table  # int64: see funnel.COUNTERS
     heap_due: Table
     heap_slot: Table
     scratch: Table  # float64: the stack of a number
     features: Table  # float64: the model's inputs, prepared
     effects: Table  # float64: what each input contributes
+    observed: Table  # float64: the observed features
     truths: Table  # int64: the stack of a condition
     instants: Table  # int64: the same

@@ -1,7 +1,8 @@
 """The output folder: a file of JSON lines per topic, the state, and what is needed to read the state again.
 
     segment-changes.jsonl  memberships.jsonl  campaign-decisions.jsonl  campaign-triggers.jsonl  conversions.jsonl
-    training-samples.jsonl  models.jsonl  dead-letters.jsonl  state.shoal  definitions.yaml  mapping.yaml
+    training-samples.jsonl  observations.jsonl  models.jsonl  dead-letters.jsonl
+    state.shoal  definitions.yaml  mapping.yaml
 
 Every file is there after a run, empty or not. The state comes last: a folder with a `state.shoal` is finished.
 Nothing is touched if one of the files is what the job is about to read.
@@ -24,7 +25,7 @@ STATE = "state.shoal"
 DEFINITIONS = "definitions.yaml"
 MAPPING = "mapping.yaml"
 
-# Which list of an Effects goes into which file. The learning topics have no list yet, and their files stay empty.
+# Which list of an Effects goes into which file; models have no list yet, and their file stays empty.
 TOPICS = {
     "transitions": "segment-changes",
     "memberships": "memberships",
@@ -32,6 +33,7 @@ TOPICS = {
     "triggers": "campaign-triggers",
     "conversions": "conversions",
     "samples": "training-samples",
+    "observations": "observations",
     "models": "models",
     "dead_letters": "dead-letters",
 }

@@ -24,6 +24,8 @@ BY_USER = {
     "campaign-decisions": "decisions",
     "campaign-triggers": "triggers",
     "conversions": "conversions",
+    "training-samples": "samples",
+    "observations": "observations",
 }
 
 

@@ -36,7 +36,8 @@ class Turn:
     def has_news(self) -> bool:
         """Whether there is anything to commit, besides an offset."""
         effects = self.effects
-        return bool(self.changed or self.answers or effects.transitions or effects.decisions or effects.conversions)
+        made = effects.transitions or effects.decisions or effects.conversions or effects.samples
+        return bool(self.changed or self.answers or made or effects.observations)
 
 
 def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None, wall_ms: int) -> Answer:

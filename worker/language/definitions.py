@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from schemas.definitions import Campaign, Definitions, Segment
+from schemas.definitions import Campaign, Definitions, Segment, Target
 from worker.language.clauses import Condition, meaning
 from worker.language.document import Document
 from worker.language.mistakes import DefinitionsError, Mistake
@@ -80,7 +80,7 @@ def _canonical(
         "profiling": definitions.profiling,
         "holdout": definitions.holdout.model_dump() if definitions.holdout is not None else None,
         "segments": [_segment(segment, enter, leave) for segment in definitions.segments],
-        "targets": sorted((target.id, target.positive, target.horizon) for target in definitions.targets),
+        "targets": sorted(map(_target, definitions.targets)),
         "campaigns": [_campaign(campaign) for campaign in definitions.campaigns],
         "caps": sorted((cap.channel, cap.limit, cap.per) for cap in definitions.caps),
     }
@@ -98,6 +98,11 @@ def _segment(segment: Segment, enter: Mapping[str, Condition], leave: Mapping[st
 
 def _rules(name: str, enter: Mapping[str, Condition], leave: Mapping[str, Condition]) -> list[Any]:
     return [meaning(rules[name]) if name in rules else None for rules in (enter, leave)]
+
+
+def _target(target: Target) -> tuple[str | int | float, ...]:
+    plain = (target.id, target.positive, target.horizon)
+    return plain if target.sample == 1 else (*plain, target.sample)  # what has no share hashes as it always did
 
 
 def _campaign(campaign: Campaign) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Did the workers do what they promise? Looked at from outside, through Kafka alone, after whatever happened to them.
 
-    outputs      every transition, decision, trigger, conversion and dead letter is there exactly once for a
-                 read_committed reader, equal to what one engine without Kafka makes of the same log and points (but for
-                 `emitted_at`), in the partition of its record, a user's in order
+    outputs      every transition, decision, trigger, conversion, sample, observation and dead letter is there exactly
+                 once for a read_committed reader, equal to what one engine without Kafka makes of the same log and
+                 points (but for `emitted_at`), in the partition of its record, a user's in order
     state        the state topic folds to that engine, byte by byte
     offsets      the checkpoint is past every record, and the group's committed offset is the checkpoint's
     transactions none is left open: the last stable offset is the high watermark, in every topic
@@ -36,6 +36,8 @@ OUTPUTS = {
     "campaign-decisions": "decisions",
     "campaign-triggers": "triggers",
     "conversions": "conversions",
+    "training-samples": "samples",
+    "observations": "observations",
     "dead-letters": "dead_letters",
 }
 OFFSETS = "__consumer_offsets"
