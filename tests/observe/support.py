@@ -52,8 +52,8 @@ def everything() -> Metrics:
     metrics.gauges(3, lag_records=7, lag_seconds=1.5, users=4, state_bytes=8192, backfill_users=1, members=members)
     letter = DeadLetterRecord("not_json", "shoal.events", 0, 13, "not json")
     effects = Effects(
-        [transition()], [decision()], [], [conversion()], dead_letters=[letter], read=4, applied=2, duplicates=1, repaired=1,
-        evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
+        [transition()], [decision()], [], [conversion()], dead_letters=[letter], read=4, applied=2, duplicates=1,
+        repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
     )  # fmt: skip
     metrics.committed(effects, [WALL_MS - 80] * 4, seconds=0.02, wall_ms=WALL_MS, grace_ms=2_000)
     metrics.restarted("ProducerFenced")

@@ -181,7 +181,7 @@ class User:
         """What moves a target's probability now."""
         if self.rules.model is None or not self.may_profile():
             return []
-        return twin_model.contributions(self.rules.model, target, lambda name: self.feature(Read(name)))
+        return twin_model.contributions(self.rules.model, target, self.named)
 
     def may_enter(self, leaf: Leaf) -> bool:
         """`enter` is true and an explicit `exit` is not."""
