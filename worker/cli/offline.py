@@ -73,19 +73,40 @@ def replay(
             metavar="F", help="Points of a partition (shoal points): versions, pauses and ticks are taken from there."
         ),
     ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="F", help="Begin under this model: a snapshot, or the last of models.jsonl.")
+    ] = None,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn/--no-learn",
+            help="Learn on the way, as the definitions ask; a model takes effect at a UTC midnight.",
+        ),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Run the engine over files: segment changes, decisions and triggers out, and a summary."""
     from worker.files import configuration
+    from worker.files.models import read_model
     from worker.files.points import Points
     from worker.files.replay import Request
     from worker.files.replay import replay as run
 
     if points is not None and definitions is not None:
         raise WrongUsage("--points has the definitions in it: leave --definitions out.")
+    if points is not None and model is not None:
+        raise WrongUsage("--points has the models in it: leave --model out.")
     under = configuration.load(definitions, mapping)
     until_ms = None if until is None else instant_ms(until, "--until")
-    request = Request(files, out, until_ms, batch, Points.load(points) if points else None)
+    request = Request(
+        files,
+        out,
+        until_ms,
+        batch,
+        Points.load(points) if points else None,
+        read_model(model) if model else None,
+        learn,
+    )
     with progress("replaying", "events") as tell:
         summary = run(under, request, tell)
     if as_json:

@@ -1,6 +1,6 @@
 """Why a user is where she is: a finished job's state asked about one user, and her recent transitions from its output.
 
-The state is only readable under the definitions it was made with, which is why the folder holds both.
+The state is only readable under the definitions and the model it was made with, which is why the folder holds them.
 """
 
 from collections import deque
@@ -17,6 +17,7 @@ from rich.text import Text
 from worker.core.engine import Engine
 from worker.errors import JobFailed, WrongUsage
 from worker.files import configuration
+from worker.files.models import read_model
 from worker.files.sinks import DEFINITIONS, MAPPING, STATE, TOPICS
 
 __all__ = ["TRUTHS", "as_text", "explain", "shown"]
@@ -47,7 +48,9 @@ def _engine(folder: Path) -> Engine:
     texts = [configuration.text_of(folder / name) for name in (DEFINITIONS, MAPPING)]
     under = configuration.checked(texts[0], texts[1], folder / DEFINITIONS, folder / MAPPING)
     try:
-        return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, None)
+        models = folder / f"{TOPICS['models']}.jsonl"
+        model = read_model(models) if models.is_file() and models.stat().st_size else None
+        return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, model)
     except (ValueError, OSError) as error:
         raise JobFailed(f"The state in {folder} can't be read ({error}): run the job again.") from error
 

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from schemas.models import Snapshot
 from worker.core.engine import Engine
 from worker.core.records import Effects
 from worker.core.warming import warm_up
@@ -19,6 +21,10 @@ from worker.files.points import Action, Points
 from worker.files.sinks import Folder
 from worker.files.source import Source
 from worker.files.summary import Summary, Tally
+from worker.language.definitions import Checked
+
+if TYPE_CHECKING:
+    from worker.files.learning import Lessons
 
 __all__ = ["Job", "Request", "replay"]
 
@@ -28,17 +34,42 @@ Progress = Callable[[int, int | None, int], None]  # bytes read, bytes in all (N
 
 
 class Job:
-    """An engine with an output folder and a tally: what replay and demo have in common."""
+    """An engine with an output folder and a tally, and perhaps what learns: what replay and demo have in common."""
 
-    def __init__(self, configuration: Configuration, folder: Folder, engine: Engine | None = None) -> None:
+    def __init__(self, configuration: Configuration, folder: Folder, engine: Engine | None = None, *,
+                 lessons: "Lessons | None" = None) -> None:  # fmt: skip
         self.configuration = configuration
         self.folder = folder
         self.tally = Tally()
         self.engine = engine or Engine(configuration.checked, configuration.mapping, clock="event")
+        self.lessons = lessons
+        self._written: Snapshot | None = None
+        self._write_model()
 
     def feed(self, payloads: Sequence[bytes], offsets: Sequence[int]) -> Effects:
         """Take records, write and count what follows from them, and return it."""
-        return self._taken(self.engine.step(payloads, offsets, wall_ms=wall_ms()))
+        effects = Effects()
+        for followed, midnight_ms in self.engine.by_day(payloads, offsets, wall_ms=wall_ms()):
+            effects.add(self._taken(followed))
+            if midnight_ms is not None and self.lessons is not None:
+                effects.add(self._taken(self._learnt_by(midnight_ms, self.lessons)))
+        return effects
+
+    def _learnt_by(self, midnight_ms: int, lessons: "Lessons") -> Effects:
+        """Put what was learnt in force at a midnight, if there is news."""
+        model = lessons.model_at(midnight_ms)
+        if model is None:
+            return Effects()
+        effects = self.engine.tick(midnight_ms, wall_ms=wall_ms())
+        effects.add(self.engine.publish(model=model, wall_ms=wall_ms()))
+        return effects
+
+    def _write_model(self) -> None:
+        """Write the model in force, if it is another than before."""
+        model = self.engine.version.model
+        if model is not None and model is not self._written:
+            self.folder.write("models", [model.model_dump(mode="json")])
+            self._written = model
 
     def pass_time(self, until_ms: int | None = None) -> Effects | None:
         """Let time run on to and including an instant, by default the partition clock's; return the Effects or None."""
@@ -56,8 +87,11 @@ class Job:
         self.folder.finish(self.engine.to_bytes(), configuration.definitions_text, configuration.mapping_text)
 
     def _taken(self, effects: Effects) -> Effects:
+        self._write_model()
         self.folder.take(effects)
         self.tally.take(effects)
+        if self.lessons is not None:
+            self.lessons.take(effects)
         return effects
 
 
@@ -66,7 +100,7 @@ class Request:
     """What to replay: the files, where to, until when (ms since the epoch; None: the largest event time).
 
     With the points of a partition it is replayed as its worker ran: under the points' versions, and no longer than they
-    say unless `until_ms` does.
+    say unless `until_ms` does. Else it begins under `model`, if there is one, and learns, unless told not to.
     """
 
     files: Sequence[Path]
@@ -74,6 +108,8 @@ class Request:
     until_ms: int | None = None
     batch_records: int = BATCH_RECORDS
     points: Points | None = None
+    model: Snapshot | None = None
+    learn: bool = True
 
 
 def replay(configuration: Configuration, request: Request, progress: Progress | None = None) -> Summary:
@@ -89,7 +125,9 @@ def replay(configuration: Configuration, request: Request, progress: Progress | 
     with Folder(request.out, [*request.files, *configuration.files]) as folder:
         points = request.points
         under = points.configuration(configuration.columns) if points else configuration
-        job = Job(under, folder, points.engine() if points else None)
+        engine = points.engine() if points else Engine(under.checked, under.mapping, clock="event", model=request.model)
+        learns = request.learn and points is None and bool(engine.version.observed)
+        job = Job(under, folder, engine, lessons=lessons(under.checked, request.model) if learns else None)
         warm_up()
         started, cpu_started = time.monotonic(), time.process_time()
         later = deque(points.later() if points else ())
@@ -105,6 +143,13 @@ def replay(configuration: Configuration, request: Request, progress: Progress | 
         seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
     engine = job.engine
     return Summary(job.tally, len(engine.users), engine.members(), seconds, cpu_seconds, source.lines, source.left_out)
+
+
+def lessons(checked: Checked, model: Snapshot | None = None) -> "Lessons":
+    """Begin to learn; only a job that does waits for the libraries of learning to be loaded."""
+    from worker.files.learning import Lessons  # noqa: PLC0415
+
+    return Lessons(checked, model)
 
 
 def _feed(job: Job, payloads: list[bytes], offsets: list[int], later: deque[tuple[int, Action]]) -> None:
