@@ -136,7 +136,7 @@ def test_a_restart_anywhere_shows_nowhere(seed: int, size: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_rows_move_to_other_layouts_and_keep_what_they_know(seed: int) -> None:
     """Versions that read what nothing read before move every row to another layout: the twin's records."""
-    scenario = Scenario(600 + seed, versions=3, new_reads=True)
+    scenario = Scenario(610 + seed, versions=3, new_reads=True)
     pair = scenario.pair()
     layout = pair.engine.rows.layout.hash
     scenario.drive(pair, 0, restarts=0.3).assert_equal()

@@ -50,6 +50,25 @@ def test_people_get_the_same_as_a_table(finished: Path) -> None:
         assert expected in printed
 
 
+def test_what_moves_a_probability_is_told_in_words(finished: Path) -> None:
+    """Under its clause, and with the transitions: features, values in their units, effects."""
+    contributions = [
+        {"feature": "time_since_order", "value": 5_400_000, "effect": 0.874},
+        {"feature": "views_90d", "value": 0, "effect": -0.1},
+    ]
+    clause = {"clause": 'probability("churn_30d") >= 0.7', "value": 0.83, "contributions": contributions}
+    explained = explain("u-0", finished)
+    explained["segments"][0]["enter"] = [{**clause, "truth": True}]
+    explained["recent"][0]["reason"] = [clause]
+    console = Console(width=220)
+    with console.capture() as captured:
+        console.print(as_text(explained))
+    words = "time since order 62 days (+0.87), views in 90 days 0 (-0.1)"
+    lines = [line for line in captured.get().splitlines() if words in line]
+    assert len(lines) == 2
+    assert f"(0.83: {words})" in lines[1]
+
+
 def test_an_unknown_user_and_an_unfinished_folder_are_told_apart(finished: Path, tmp_path: Path) -> None:
     """The one is a failed job, the other wrong usage, and each says what to do."""
     with pytest.raises(JobFailed, match="no user u-99"):

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.support.twin_conditions import Condition, Expression, Read, Value, reason_of
+from tests.support.twin_conditions import Condition, Expression, Read, Value
 from tests.support.twin_decode import Event
 from tests.support.twin_features import Cart, Interest, Ledgers, Recent
 from tests.support.twin_rules import Rules
@@ -72,8 +72,8 @@ class Customer(Protocol):
     def value(self, expression: Expression) -> Value:
         """The value of an expression at the user's clock."""
 
-    def is_member(self, segment: str) -> bool:
-        """Whether the user is in a segment, or in any of a group."""
+    def reason(self, condition: Condition | None) -> list[dict[str, Any]]:
+        """The values of a condition's clauses now."""
 
 
 def share_of(variant: Any) -> float:
@@ -279,7 +279,7 @@ class Desk:
         """The clauses of the condition behind a transition, with their values now."""
         if any(segment.clusters and segment.id == move.segment.split(":")[0] for segment in self.rules.segments):
             return [{"clause": "cluster()", "value": user.value(Read("cluster"))}]
-        return reason_of(self.condition(move), user.value, user.is_member)
+        return user.reason(self.condition(move))
 
     def condition(self, move: Move) -> Condition | None:
         """The condition of a transition's segment: for entering, or for leaving."""

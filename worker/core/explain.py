@@ -101,7 +101,7 @@ class _Clauses:
         if self.version.program.clauses[place]["target"] < 0:
             return found
         moved = contributions_of(self.strings.texts, self.outputs.contributions, 0)
-        return {**found, "contributions": msgspec.to_builtins(moved)} if moved else found
+        return {**found, "contributions": list(map(msgspec.to_builtins, moved))} if moved else found
 
 
 def _campaigns(version: Version, row: np.ndarray[Any, Any]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from worker.errors import JobFailed, WrongUsage
 from worker.files import configuration
 from worker.files.models import read_model
 from worker.files.sinks import DEFINITIONS, MAPPING, STATE, TOPICS
+from worker.files.wording import in_words
 
 __all__ = ["TRUTHS", "as_text", "explain", "shown"]
 
@@ -89,6 +90,8 @@ def _segments(segments: list[dict[str, Any]]) -> Table:
             for clause in segment[role] or ():
                 said = TRUTHS[clause["truth"]]
                 table.add_row(f"  {role}", escape(clause["clause"]), escape(shown(clause["value"])), said)
+                if "contributions" in clause:
+                    table.add_row("", f"  [dim]{escape(in_words(clause['contributions']))}[/dim]")
     return table
 
 
@@ -100,12 +103,16 @@ def _transitions(transitions: list[dict[str, Any]]) -> RenderableType:
     for name in ("segment", "cause", "reason"):
         table.add_column(name)
     for transition in transitions:
-        reason = "; ".join(
-            f"{escape(part['clause'])} ({escape(shown(part['value']))})" for part in transition["reason"]
-        )
+        reason = "; ".join(escape(_told(part)) for part in transition["reason"])
         named = f"{transition['direction']} {escape(transition['segment'])}"
         table.add_row(transition["occurred_at"], named, transition["cause"], reason)
     return table
+
+
+def _told(part: dict[str, Any]) -> str:
+    """A clause of a reason with its value and what moves it."""
+    moved = f": {in_words(part['contributions'])}" if "contributions" in part else ""
+    return f"{part['clause']} ({shown(part['value'])}{moved})"
 
 
 def shown(value: Any) -> str:
