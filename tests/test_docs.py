@@ -39,7 +39,14 @@ ALLOWED = {
     "worker.kafka": {"worker.kafka", "worker.observe"} | PURE | SET,
     "worker.operations": {"worker.operations", "worker.kafka", "worker.files"} | PURE | SET,
     "worker.agents": {"worker.agents", "worker.kafka", "worker.observe", "worker.learning"} | PURE | SET,
-    "worker.bench": {"worker.bench", "worker.operations", "worker.kafka", "worker.files", "worker.simulate"}
+    "worker.bench": {
+        "worker.bench",
+        "worker.operations",
+        "worker.kafka",
+        "worker.files",
+        "worker.simulate",
+        "worker.learning",
+    }
     | PURE
     | SET,
     "worker.cli": {"worker.cli", "worker.bench", "worker.agents", "worker.operations", "worker.kafka", "worker.observe"}

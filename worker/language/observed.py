@@ -37,6 +37,9 @@ _DERIVED: Final = (
     Observed("orders_trend", "orders_30d / orders_90d"),
     Observed("views_trend", "views_7d / views_90d"),
     Observed("spend_trend", "spend_90d / spend_365d"),
+    Observed("cart_adds_per_view", "cart_adds_90d / views_90d"),
+    Observed("searches_per_view", "searches_90d / views_90d"),
+    Observed("wishlists_per_view", "wishlists_90d / views_90d"),
 )
 
 OBSERVED: Final[tuple[Observed, ...]] = (*(Observed(name, name) for name in _PLAIN), *_DERIVED)

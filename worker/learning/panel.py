@@ -1,0 +1,119 @@
+"""The panel: a uniform sample of the active users, newest week first, that fits in memory whatever their number.
+
+Every active user is observed once in each epoch-aligned week. Of a week's observations those with the `SIZE` smallest
+hashes are kept (bottom-k sampling: Cohen and Kaplan 2007, "Summarizing data using bottom-k sketches"). That is a
+uniform sample without replacement, the same in whatever order observations come, exact while there are at most
+`SIZE`, and it merges: two weeks are brought to one rate by the smaller of their limits. Rows are real users' values, so
+that a value which many users share (no order at all) keeps its share, which sketches that interpolate lose.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.learning.detector import DAY_MS
+from worker.learning.pieces import packed_array, unpacked_array
+
+__all__ = ["NAME", "SIZE", "WEEK_MS", "Panel", "hash_of"]
+
+SIZE: Final = 4_096
+"""Rows per week: a quantile's standard error is sqrt(q(1-q)/SIZE), 0.8 % of users at the median, 0.5 % at 0.9."""
+
+WEEK_MS: Final = 604_800_000
+HASHES: Final = 1 << 64
+NAME: Final = "population/week"
+
+Rows = NDArray[np.float64]
+
+
+def hash_of(identifier: str) -> int:
+    """The place of an observation among all, 0 to 2^64 - 1, evenly spread."""
+    return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "big")
+
+
+class Week:
+    """The observations of one week with the smallest hashes: rows of (time in ms, values…)."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.rows: dict[int, Rows] = {}
+        self._largest: list[int] = []  # a heap of the negated hashes
+
+    @property
+    def limit(self) -> int:
+        """Every observation of the week whose hash is below this is in it."""
+        return -self._largest[0] + 1 if len(self.rows) >= SIZE else HASHES
+
+    def add(self, place: int, row: Rows) -> None:
+        """Keep the row if its hash is small enough; the same hash again changes nothing."""
+        if place in self.rows or place >= self.limit:
+            return
+        self.rows[place] = row
+        heapq.heappush(self._largest, -place)
+        if len(self.rows) > SIZE:
+            del self.rows[-heapq.heappop(self._largest)]
+
+    def packed(self) -> dict[str, Any]:
+        """The week as plain data, in order of the hashes."""
+        places = sorted(self.rows)
+        rows = np.array([self.rows[place] for place in places], np.float64)
+        return {"number": self.number, "places": packed_array(np.array(places, np.uint64)), "rows": packed_array(rows)}
+
+
+class Panel:
+    """The newest week and the one before, of which `recent` takes the last seven days; a row has `width` values."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.weeks: dict[int, Week] = {}
+
+    def add(self, place: int, at_ms: int, values: Rows) -> None:
+        """Take an observation in; one of a week before the last two is too late."""
+        week = self._week(at_ms // WEEK_MS)
+        if week is not None:
+            week.add(place, np.concatenate(([float(at_ms)], values)))
+
+    def recent(self, until_ms: int) -> Rows:
+        """Values of the users observed in the week up to `until_ms`: a row each, in order of their hashes."""
+        limit = min((week.limit for week in self.weeks.values()), default=HASHES)
+        kept = [
+            (place, week.number, row)
+            for week in self.weeks.values()
+            for place, row in week.rows.items()
+            if place < limit and row[0] > until_ms - WEEK_MS
+        ]
+        kept.sort(key=lambda entry: entry[:2])
+        return np.array([row[1:] for _, _, row in kept], np.float64).reshape(-1, self.width)
+
+    def spans(self, until_ms: int) -> bool:
+        """Whether the week up to `until_ms` was seen from its first day on; weekdays differ."""
+        times = [row[0] for week in self.weeks.values() for row in week.rows.values()]
+        return any(until_ms - WEEK_MS < time <= until_ms - WEEK_MS + DAY_MS for time in times)
+
+    def packed(self) -> dict[str, dict[str, Any]]:
+        """The weeks as plain data, by name; the week after next takes a week's name over."""
+        return {f"{NAME}/{week.number % 2}": week.packed() for week in self.weeks.values()}
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Any], columns: Sequence[int | None], width: int) -> "Panel":
+        """The panel that was packed, each row's values taken from these columns, NaN where there is none."""
+        panel = cls(width)
+        for entry in sorted(packed.values(), key=lambda entry: entry["number"]):
+            week = panel._week(entry["number"])
+            assert week is not None
+            rows = unpacked_array(entry["rows"])
+            for place, row in zip(unpacked_array(entry["places"]).tolist(), rows, strict=True):
+                week.add(place, np.array([row[0], *(np.nan if at is None else row[1 + at] for at in columns)]))
+        return panel
+
+    def _week(self, number: int) -> Week | None:
+        """The week of this number, or None if it is over for good; a newer one pushes the oldest out."""
+        newest = max(self.weeks, default=number)
+        if number < newest - 1:
+            return None
+        self.weeks = {kept: week for kept, week in self.weeks.items() if kept >= number - 1}
+        return self.weeks.setdefault(number, Week(number))

@@ -1,0 +1,94 @@
+"""The population stability index (PSI): how differently a feature is spread now and in its reference.
+
+PSI = Σ (q - p) · ln(q / p) over the bins, p and q being their shares then and now. Without a change it is about
+(1/n + 1/m) times chi-square with bins - 1 degrees of freedom, n and m being the numbers of users (Yurdakul 2018,
+"Statistical properties of population stability index"). So an alarm needs more than chance gives in a shop of this
+size, and, in a large shop where everything is significant, more than the usual 0.1 that is worth a look.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from worker.learning.behaviour import logarithm
+from worker.learning.pieces import packed_array, unpacked_array
+
+__all__ = ["PSI_MIN", "Reference", "psi", "psi_limit"]
+
+Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+PSI_MIN: Final = 0.1
+DECILES: Final = np.linspace(0.1, 1.0, 10)
+HALF: Final = 0.5
+SCALE_MIN: Final = 0.01
+
+
+def psi(before: Counts, after: Counts) -> float:
+    """Return the index between two histograms of the same bins; half a user more in each, so that none is empty."""
+    then = (before + HALF) / (before.sum() + HALF * len(before))
+    now = (after + HALF) / (after.sum() + HALF * len(after))
+    return float(np.sum((now - then) * np.log(now / then)))
+
+
+def psi_limit(before: Counts, users: int, chance: float) -> float:
+    """Return what the index exceeds without a change with this chance at most, and `PSI_MIN` at least.
+
+    `before` is the reference's histogram, `users` how many are compared with it.
+    """
+    freedom = max(len(before) - 1, 1)
+    return max(PSI_MIN, (1 / users + 1 / int(before.sum())) * float(chi2.isf(chance, freedom)))
+
+
+class Reference(NamedTuple):
+    """How a feature was spread: bins (…, edge] and one beyond the last edge, where missing values count too.
+
+    `mean` and `scale` are of the values' logarithms, NaN left out.
+    """
+
+    edges: Values
+    counts: Counts
+    mean: float
+    scale: float
+
+    @classmethod
+    def of(cls, values: Values) -> "Reference":
+        """The reference that these users are; edges are the deciles, each once."""
+        known = values[np.isfinite(values)]
+        edges = np.unique(np.quantile(known, DECILES, method="inverted_cdf")) if len(known) else np.empty(0)
+        logs = logarithm(known)
+        mean, scale = (float(logs.mean()), float(logs.std())) if len(known) else (0.0, 0.0)
+        return cls(edges, _histogram(edges, values), mean, scale if scale >= SCALE_MIN else 1.0)
+
+    def histogram(self, values: Values) -> Counts:
+        """Return how many of these values are in each bin."""
+        return _histogram(self.edges, values)
+
+    def standard(self, value: float) -> float:
+        """Return a value's logarithm in standard deviations from the mean; 0 for a missing one."""
+        if not math.isfinite(value):
+            return 0.0
+        return (math.copysign(math.log1p(abs(value)), value) - self.mean) / self.scale
+
+    def exported(self) -> dict[str, list[float]]:
+        """Return the snapshot's part: edges, and the share of users between them."""
+        return {"edges": self.edges.tolist(), "shares": (self.counts / max(self.counts.sum(), 1)).tolist()}
+
+    def packed(self) -> dict[str, Any]:
+        """The reference as plain data."""
+        return {**self._asdict(), "edges": packed_array(self.edges), "counts": packed_array(self.counts)}
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Any]) -> "Reference":
+        """The reference that was packed."""
+        edges, counts = unpacked_array(packed["edges"]), unpacked_array(packed["counts"])
+        return cls(edges, counts, packed["mean"], packed["scale"])
+
+
+def _histogram(edges: Values, values: Values) -> Counts:
+    # NaN sorts behind everything, into the last bin; so does an infinite time.
+    return np.bincount(np.searchsorted(edges, values, "left"), minlength=len(edges) + 1).astype(np.int64)
