@@ -2,7 +2,8 @@
 
 1. An hour of the shop's events goes through the engine, as a replay would take it.
 2. The triggers that come out are given back to the shop, and some shoppers who got one buy.
-3. Everything is written into a folder: the outputs, the state, the events themselves and the truth about the shop.
+3. What the users teach is learnt, and a model takes effect at a midnight when there is news.
+4. Everything is written into a folder: the outputs, the state, the events themselves and the truth about the shop.
 
 So a replay of the folder's events gives the same transitions and decisions, id by id.
 """
@@ -18,7 +19,7 @@ import msgspec
 from worker.core.records import Effects
 from worker.core.warming import warm_up
 from worker.files import configuration
-from worker.files.replay import Job
+from worker.files.replay import Job, lessons
 from worker.files.sinks import Folder
 from worker.files.summary import Summary
 from worker.simulate.shop import Incident, Reaction, Settings
@@ -63,7 +64,7 @@ def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summ
     simulation = Simulation(settings)
     started, cpu_started = time.monotonic(), time.process_time()
     with Folder(out, more=[EVENTS]) as folder:
-        job = Job(under, folder)
+        job = Job(under, folder, lessons=lessons(under.checked))
         for batch in simulation.batches():
             effects = _hour(job, batch)
             simulation.react(msgspec.to_builtins(effects.triggers))

@@ -4,6 +4,7 @@ The view reads counts the job keeps anyway and the effects of the latest hour; i
 """
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,10 @@ __all__ = ["View", "what_next"]
 NEWS_LINES = 9
 BAR_WIDTH = 24
 HOURS_PER_FRAME = 6
+HOURS_PER_DAY = 24
+CURVE_DAYS = 30
+CURVE = "▁▂▃▄▅▆▇█"  # from an AUC of 0.5 to one of 1
+UNSHOWN = ("prior", "live")
 DAY_MS = 86_400_000
 
 
@@ -34,6 +39,7 @@ class View:
         self._live = live
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._hours = 0
+        self._curves: dict[tuple[str, str], deque[float]] = {}
 
     def __call__(self, moment: Moment) -> None:
         """Take the hour's news; every few hours draw."""
@@ -44,8 +50,17 @@ class View:
                 f"[green]{when}[/green] [bold]{escape(campaign)}[/bold] to {escape(user_id)}, {escape(reason)}"
             )
         self._hours += 1
+        if self._hours % HOURS_PER_DAY == 0:
+            self._follow_curves(moment)
         if self._hours % HOURS_PER_FRAME == 0:
             self._live.update(self._frame(moment), refresh=True)
+
+    def _follow_curves(self, moment: Moment) -> None:
+        """Note today's AUC of every learner."""
+        for figure in moment.job.lessons.learning.figures() if moment.job.lessons else ():
+            if figure.name == "auc" and figure.labels["model"] not in UNSHOWN:
+                key = (figure.labels["target"], figure.labels["model"])
+                self._curves.setdefault(key, deque(maxlen=CURVE_DAYS)).append(figure.value)
 
     def _frame(self, moment: Moment) -> RenderableType:
         news = Text.from_markup("\n".join(self._news) or "nothing sent yet", overflow="ellipsis")
@@ -53,6 +68,7 @@ class View:
         return Group(
             _clock(moment),
             Columns([Panel(_members(moment), title="segments"), Panel(_counts(moment), title="so far")]),
+            Panel(_learnt(moment, self._curves), title="learnt so far"),
             Panel(news, title="campaign triggers", height=NEWS_LINES + 2),
         )
 
@@ -77,6 +93,19 @@ def _members(moment: Moment) -> Table:
     table.add_column(justify="right")
     for name, count in members.items():
         table.add_row(escape(name), f"{count:,}", f"[cyan]{'█' * round(BAR_WIDTH * count / most)}[/cyan]")
+    return table
+
+
+def _learnt(moment: Moment, curves: Mapping[tuple[str, str], Sequence[float]]) -> Table:
+    """A curve of the AUC per target and learner, by day; the model in force."""
+    model = moment.job.engine.version.model
+    table = Table.grid(padding=(0, 2))
+    table.add_row("model in force", f"version {model.version}" if model else "none yet")
+    for (target, name), values in curves.items():
+        live = model is not None and target in model.targets
+        curve = "".join(CURVE[round((len(CURVE) - 1) * min(1.0, max(0.0, 2 * value - 1)))] for value in values)
+        table.add_row(escape(target), f"{escape(name)}{'' if live else ', not live yet'}", f"AUC {values[-1]:.2f}",
+                      f"[magenta]{curve}[/magenta]")  # fmt: skip
     return table
 
 

@@ -26,7 +26,7 @@ from worker.language.definitions import Checked
 if TYPE_CHECKING:
     from worker.files.learning import Lessons
 
-__all__ = ["Job", "Request", "replay"]
+__all__ = ["Job", "Request", "lessons", "replay"]
 
 BATCH_RECORDS = 10_000
 
