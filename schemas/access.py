@@ -1,8 +1,9 @@
 """Who may do what: the least that each role needs of Kafka, as access control lists.
 
 The rule: what isn't listed is refused. Nobody but a worker may write `state` or use a worker's transactional ids: its
-rows are what everything is computed from, and whoever starts a producer under its ids stops it. `docs/topics.md` and
-`shoal topics acls` are printed from here.
+rows are what everything is computed from, and whoever starts a producer under its ids stops it. The trainer's state is
+its own in the same way; its id an operator has too, to interrupt it when models are frozen or rolled back.
+`docs/topics.md` and `shoal topics acls` are printed from here.
 """
 
 import shlex
@@ -11,15 +12,16 @@ from typing import Literal, get_args
 
 from schemas.topics import BY_NAME, PREFIX_DEFAULT
 
-__all__ = ["GRANTS", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of"]
+__all__ = ["GRANTS", "LEARNT_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of"]
 
-Role = Literal["worker", "operator", "producer", "consumer", "admin"]
+Role = Literal["worker", "trainer", "operator", "producer", "consumer", "admin"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Resource = Literal["topic", "group", "transactional-id"]
 
 ROLES: dict[Role, str] = {
     "worker": "`shoal worker`, and `shoal points`, which reads the state",
-    "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, asks, imports, repairs",
+    "trainer": "`shoal trainer`",
+    "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, freezes models, asks",
     "producer": "the shop, which writes events",
     "consumer": "what acts upon the results",
     "admin": "runs `shoal topics create`",
@@ -57,6 +59,7 @@ class Grant:
 
 
 RESULTS = ("segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions")
+LEARNT_FROM = ("training-samples", "observations")
 ALL_TOPICS = tuple(BY_NAME)
 
 GRANTS = (
@@ -73,11 +76,17 @@ GRANTS = (
     Grant("worker", ("Read", "Describe"), "group", ("{group}",)),
     Grant("worker", ("Read", "Describe"), "group", ("{group}.control.",), prefixed=True),
     Grant("worker", ("Write", "Describe"), "transactional-id", ("{prefix}state.",), prefixed=True),
+    Grant("trainer", ("Read", "Describe"), "topic", ("definitions", "commands", *LEARNT_FROM)),
+    Grant("trainer", ("Read", "Write", "Describe"), "topic", ("models",)),
+    Grant("trainer", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("learner-state",)),
+    Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer",)),
+    Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer.control.",), prefixed=True),
+    Grant("trainer", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
     Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
-    Grant("operator", ("Read", "Write"), "topic", ("events", "definitions")),
-    Grant("operator", ("Write",), "topic", ("commands",)),
+    Grant("operator", ("Read", "Write"), "topic", ("events", "definitions", "models", "commands")),
     Grant("operator", ("Read",), "topic", ("answers", "segment-changes", "dead-letters", "receipts")),
-    Grant("operator", ("Describe",), "group", ("{group}",)),
+    Grant("operator", ("Describe",), "group", ("{group}", "{prefix}trainer")),
+    Grant("operator", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
     # A copy's progress; of the topic that is copied, if it isn't in the table, its owner allows Read.
     Grant("operator", ("Read", "Describe"), "group", ("{prefix}rekey.",), prefixed=True),
     Grant("operator", ("Write", "Describe"), "transactional-id", ("{prefix}rekey.",), prefixed=True),
@@ -96,8 +105,8 @@ def topics_of(role: Role) -> set[str]:
 def operations_of(role: Role, topic: str) -> list[Operation]:
     """Return what a role may do with a topic, in the order of Kafka's documentation.
 
-    >>> operations_of("operator", "commands")
-    ['Write', 'Describe', 'DescribeConfigs']
+    >>> operations_of("operator", "answers")
+    ['Read', 'Describe', 'DescribeConfigs']
     """
     allowed = {
         operation

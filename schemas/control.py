@@ -10,8 +10,8 @@ from pydantic import Field, JsonValue, RootModel
 from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, UserId, VersionLabel
 
 __all__ = [
-    "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "ExplainCommand", "PublishedDefinitions",
-    "Receipt", "StatusCommand", "TickCommand",
+    "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "ExplainCommand", "ModelsCommand",
+    "PublishedDefinitions", "Receipt", "StatusCommand", "TickCommand",
 ]  # fmt: skip
 
 
@@ -69,6 +69,12 @@ class CampaignCommand(_Request):
     campaign: str = Field(min_length=1)
 
 
+class ModelsCommand(_Request):
+    """Have the trainer publish no more models, or let it go on; it learns all the while."""
+
+    command: Literal["freeze", "release"]
+
+
 class TickCommand(_Request):
     """Let time pass for everyone, up to and including an instant."""
 
@@ -104,11 +110,13 @@ class StatusCommand(_Request):
     command: Literal["status"]
 
 
-AnyCommand = CampaignCommand | TickCommand | EraseCommand | ExportCommand | ExplainCommand | StatusCommand
+AnyCommand = (
+    CampaignCommand | ModelsCommand | TickCommand | EraseCommand | ExportCommand | ExplainCommand | StatusCommand
+)
 
 
 class Command(RootModel[Annotated[AnyCommand, Field(discriminator="command")]]):
-    """A request from an operator, read by every worker."""
+    """A request from an operator, read by every worker and by the trainer."""
 
 
 class Answer(Record):

@@ -24,6 +24,10 @@ FOREVER_MS = -1
 Cleanup = Literal["delete", "compact"]
 Partitions = Literal["as the input", "one"]
 
+# What topics hold whose values aren't one model.
+BYTES = {"events": "Event", "state": "State", "learner-state": "LearnerState"}
+OWN_BYTES = ("state", "learner-state")  # which nobody but their writer can read
+
 
 def schema_file(record: str) -> str:
     """Return the name of the file that holds a record's JSON Schema.
@@ -46,7 +50,7 @@ class Topic:
     retention_ms: int  # FOREVER_MS: as long as the topic exists; compacted topics keep the latest record of each key
     partitions: Partitions
     personal: bool  # holds personal data
-    value: type[BaseModel] | None  # None: not one model: the events, and the workers' own bytes
+    value: type[BaseModel] | None  # None: not one model: the events, and what the product keeps for itself
     event_type: str | None = None  # of CloudEvents; braces name a member of the record; None: no headers
     event_id: tuple[str, ...] = ("id",)  # members that tell one record from all others
     event_time: str | None = None  # member that says when it happened
@@ -55,12 +59,12 @@ class Topic:
     @property
     def record(self) -> str:
         """The name of the topic's record."""
-        return self.value.__name__ if self.value is not None else {"events": "Event", "state": "State"}[self.name]
+        return self.value.__name__ if self.value is not None else BYTES[self.name]
 
     @property
     def schema_file(self) -> str | None:
-        """The file in `schemas/json` that describes the topic's values; None: bytes of the workers' own."""
-        return schema_file(self.record) if self.name != "state" else None
+        """The file in `schemas/json` that describes the topic's values; None: bytes for the one who wrote them."""
+        return schema_file(self.record) if self.name not in OWN_BYTES else None
 
     @property
     def configuration(self) -> dict[str, str]:
@@ -71,6 +75,9 @@ class Topic:
         """How many partitions the topic has beside an input with `input_partitions`."""
         return input_partitions if self.partitions == "as the input" else 1
 
+
+# Compacted eagerly, so that a restore reads little.
+EAGERLY = {"min.cleanable.dirty.ratio": "0.1", "max.compaction.lag.ms": "3600000"}
 
 TOPICS = (
     Topic(
@@ -280,8 +287,19 @@ TOPICS = (
         partitions="as the input",
         personal=True,
         value=None,
-        # Compacted eagerly, so that a restore reads little.
-        settings={"min.cleanable.dirty.ratio": "0.1", "max.compaction.lag.ms": "3600000"},
+        settings=EAGERLY,
+    ),
+    Topic(
+        name="learner-state",
+        summary="What the trainer has learnt, in parts, and how far it has read.",
+        direction="both",
+        key="`progress`, or `part/` and the part's name",
+        cleanup="compact",
+        retention_ms=FOREVER_MS,
+        partitions="one",
+        personal=True,
+        value=None,
+        settings=EAGERLY,
     ),
 )
 

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     )
     heartbeat_interval_ms: int = Field(1_000, ge=50, le=60_000)
     rebalance_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
+    trainer_commit_interval_ms: int = Field(
+        10_000, ge=0, le=600_000, description="Least time between two commits of what the trainer has learnt."
+    )
+    trainer_publish_interval_ms: int = Field(
+        60_000, ge=0, le=86_400_000, description="Least time between two models that the trainer publishes."
+    )
     stuck_after_ms: int = Field(120_000, ge=1_000, description="Lag without a commit for this long ends the process.")
 
     @property
@@ -93,6 +99,19 @@ class Settings(BaseSettings):
     def transactional_id(self, partition: int) -> str:
         """The id that fences the owners of a partition of the state: no host, no group, no version."""
         return f"{self.topic_prefix}state.{partition}"
+
+    @property
+    def trainer(self) -> str:
+        """The name of the trainers' group, and of the transactional id that fences them."""
+        return f"{self.topic_prefix}trainer"
+
+    def of_trainer(self) -> "Settings":
+        """The settings under which a trainer is a member of a group of its own, as a worker is of the workers'.
+
+        What that group shares out is `learner-state`, which has one partition: one trainer has it, the others wait.
+        """
+        state = self.topic("learner-state")
+        return self.model_copy(update={"group": self.trainer, "input_topic": state})
 
     @model_validator(mode="before")
     @classmethod

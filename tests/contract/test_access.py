@@ -12,9 +12,17 @@ TRUSTED: dict[str, set[Role]] = {  # who may write what others build upon
     "training-samples": {"worker"},
     "observations": {"worker"},
     "receipts": {"worker"},
+    "learner-state": {"trainer"},
+    "models": {"trainer", "operator"},
     "definitions": {"operator"},
     "commands": {"operator"},
     "events": {"operator", "producer"},
+}
+PRIVATE: dict[str, set[Role]] = {
+    "state": {"worker"},
+    "learner-state": {"trainer"},
+    "training-samples": {"trainer"},
+    "observations": {"trainer"},
 }
 
 
@@ -25,8 +33,9 @@ def test_each_topic_is_written_by_those_who_answer_for_it() -> None:
 
 
 def test_users_rows_are_read_by_workers_alone() -> None:
-    """The state holds every user's history: not even an operator reads it."""
-    assert {role for role in ROLES if "Read" in operations_of(role, "state")} == {"worker"}
+    """The state holds every user's history, samples a part of it: not even an operator reads them."""
+    readers = {name: {role for role in ROLES if "Read" in operations_of(role, name)} for name in PRIVATE}
+    assert readers == PRIVATE
 
 
 def test_producers_and_consumers_stay_on_their_side() -> None:
@@ -45,7 +54,8 @@ def test_nobody_deletes_or_alters_and_only_the_admin_makes_topics() -> None:
     assert operations == {"Read", "Write", "Create", "Describe", "DescribeConfigs"}
     assert {grant.role for grant in GRANTS if "Create" in grant.operations} == {"admin"}
     ids = {(grant.role, name) for grant in GRANTS if grant.resource == "transactional-id" for name in grant.names}
-    assert ids == {("worker", "{prefix}state."), ("operator", "{prefix}rekey.")}
+    trainer = {("trainer", "{prefix}trainer"), ("operator", "{prefix}trainer")}  # which an operator interrupts
+    assert ids == {("worker", "{prefix}state."), ("operator", "{prefix}rekey.")} | trainer
 
 
 def test_grants_name_topics_of_the_table_and_every_topic_has_a_reader_and_a_writer_among_those_who_use_it() -> None:

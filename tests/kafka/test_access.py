@@ -45,18 +45,22 @@ OPERATORS_COMMANDS = (
     ("tick", "2026-11-23T00:00:00Z"),
 )
 REKEYING = "shoal.rekey.clicks.shoal.events"
-GROUPS = {WORKER_GROUP, CONTROL_GROUP, CONSUMER_GROUP, REKEYING, "shoal.consumer", "shoal2", "elsewhere"}
-IDS = {"shoal.state.0", REKEYING, "shoal.other.0", "elsewhere.0"}
+TRAINER, TRAINER_CONTROL = "shoal.trainer", "shoal.trainer.control.host-1"
+GROUPS = {WORKER_GROUP, CONTROL_GROUP, TRAINER, TRAINER_CONTROL, CONSUMER_GROUP, REKEYING, "shoal.consumer", "shoal2",
+          "elsewhere"}  # fmt: skip
+IDS = {"shoal.state.0", TRAINER, REKEYING, "shoal.other.0", "elsewhere.0"}
 EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "worker": {WORKER_GROUP: {"Read", "Describe"}, CONTROL_GROUP: {"Read", "Describe"}},
-    "operator": {WORKER_GROUP: {"Describe"}, REKEYING: {"Read", "Describe"}},
+    "trainer": {TRAINER: {"Read", "Describe"}, TRAINER_CONTROL: {"Read", "Describe"}},
+    "operator": {WORKER_GROUP: {"Describe"}, TRAINER: {"Describe"}, REKEYING: {"Read", "Describe"}},
     "producer": {},
     "consumer": {CONSUMER_GROUP: {"Read", "Describe"}},
     "admin": {},
 }
 EXPECTED_IDS: dict[str, dict[str, set[str]]] = {
     "worker": {"shoal.state.0": {"Describe", "Write"}},
-    "operator": {REKEYING: {"Describe", "Write"}},
+    "trainer": {TRAINER: {"Describe", "Write"}},
+    "operator": {REKEYING: {"Describe", "Write"}, TRAINER: {"Describe", "Write"}},
 }
 
 

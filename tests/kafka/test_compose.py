@@ -137,21 +137,26 @@ def test_the_brokers_settings_are_kafkas(composed: Broker) -> None:
 
 
 def test_the_deployment_comes_to_life(composed: Broker, tmp_path: Path) -> None:
-    """Commands as in the file, in its order: topics, definitions, a worker that gets healthy, a shop; users move."""
+    """Commands as in the file, in its order: topics, definitions, a worker that gets healthy, a trainer, a shop."""
     port = free_port()
     given = {name: told(service, composed, port) for name, service in OURS.items()}
     shoal(given["topics"], *OURS["topics"]["command"])
     assert shoal(given["topics"], "topics", "check").stdout == "The topics are as they should be.\n"
     published = shoal(given["publish"], *(mounted(OURS["publish"], part) for part in OURS["publish"]["command"]))
     assert published.stdout.startswith("Published")
-    files = {name: tmp_path / name for name in ("worker", "shop")}
-    with running(given["worker"], *OURS["worker"]["command"], said=files["worker"]) as worker:
+    files = {name: tmp_path / name for name in ("worker", "trainer", "shop")}
+    with (
+        running(given["worker"], *OURS["worker"]["command"], said=files["worker"]) as worker,
+        running(given["trainer"] | {"http_port": "0"}, *OURS["trainer"]["command"], said=files["trainer"]) as trainer,
+    ):
         wait_until(lambda: is_healthy(port), files["worker"])
+        wait_until(lambda: "The trainer learns." in files["trainer"].read_text(), files["trainer"])
         with running(given["shop"], *OURS["shop"]["command"], said=files["shop"]):
             changes = f"{load(**given['worker']).topic_prefix}segment-changes"
             wait_until(lambda: within_a_minute(records(given["worker"], changes)) > 0, files["worker"])
-        worker.terminate()
-        assert worker.wait(60) == 0, files["worker"].read_text()
+        for process in (worker, trainer):
+            process.terminate()
+        assert [worker.wait(60), trainer.wait(60)] == [0, 0], files["worker"].read_text() + files["trainer"].read_text()
 
 
 def told(service: dict[str, Any], broker: Broker, port: int) -> dict[str, str]:

@@ -64,5 +64,6 @@ def test_every_row_is_a_sentence_that_can_be_said() -> None:
 
 def test_a_restore_that_is_held_up_is_on_the_page() -> None:
     """It isn't a stop, but a person has to look as well."""
-    assert "as long as somebody's transaction is open there" in beginning.over_transaction(SETTINGS, 1, 9)
+    said = beginning.over_transaction(TopicPartition("shoal.state", 1), 9)
+    assert "as long as somebody's transaction is open there" in said
     assert "`as long as somebody's transaction is open there`" in SECTION

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from worker.core.records import Conversion, DeadLetterRecord, Decision, Effects, Source, Transition
+from tests.support.counting import FIGURES
+from worker.core.records import Conversion, DeadLetterRecord, Decision, Effects, Sample, Source, Transition
 from worker.observe import logs
+from worker.observe.learning import LearnerMetrics
 from worker.observe.metrics import Metrics
 
-__all__ = ["WALL_MS", "Lines", "everything", "logging_to", "raised", "transition", "written"]
+__all__ = ["WALL_MS", "Lines", "everything", "everything_learnt", "logging_to", "raised", "transition", "written"]
 
 Lines = Callable[[], list[dict[str, Any]]]
 WALL_MS = 1_795_342_500_000  # 2026-11-22T10:15:00Z
@@ -51,14 +53,26 @@ def everything() -> Metrics:
     members = {"cart": 2, "value_tier:high": 1}
     metrics.gauges(3, lag_records=7, lag_seconds=1.5, users=4, state_bytes=8192, backfill_users=1, members=members)
     letter = DeadLetterRecord("not_json", "shoal.events", 0, 13, "not json")
+    sample = Sample("4" * 32, "u-7", "buy", AT, AT, 1, {}, None, None, [])
     effects = Effects(
-        [transition()], [decision()], [], [conversion()], dead_letters=[letter], read=4, applied=2, duplicates=1,
-        repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
+        [transition()], [decision()], [], [conversion()], [sample], dead_letters=[letter], read=4, applied=2,
+        duplicates=1, repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
     )  # fmt: skip
     metrics.committed(effects, [WALL_MS - 80] * 4, seconds=0.02, wall_ms=WALL_MS, grace_ms=2_000)
     metrics.restarted("ProducerFenced")
     metrics.rebalanced()
     metrics.restored(1.2)
+    return metrics
+
+
+def everything_learnt() -> LearnerMetrics:
+    """Metrics of a trainer in which each thing has happened."""
+    metrics = LearnerMetrics()
+    metrics.learnt({("training-samples", "learnt"): 7, ("observations", "known"): 1}, (3, "9b74"), FIGURES)
+    metrics.stands(12, frozen=True)
+    metrics.restarted("fenced")
+    metrics.rebalanced()
+    metrics.restored(0.2)
     return metrics
 
 

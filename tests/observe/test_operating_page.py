@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
-from tests.observe.support import Lines, everything, raised
+from tests.observe.support import Lines, everything, everything_learnt, raised
 from worker.observe.harmless import TEXT_MAX, TRACEBACK_MAX
 from worker.observe.health import STALE_SECONDS, STATES, Health
 from worker.observe.http import HttpServer
@@ -22,10 +22,15 @@ from worker.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 SETTINGS = Settings.model_fields
-FAMILIES = {
-    family.name + ("_total" if family.type == "counter" else "_info" if family.type == "info" else ""): family
-    for family in everything().registry.collect()
-}
+
+
+def families(metrics: Metrics) -> dict[str, Metric]:
+    """What is shown, by the names under which it is."""
+    endings = {"counter": "_total", "info": "_info"}
+    return {family.name + endings.get(family.type, ""): family for family in metrics.registry.collect()}
+
+
+FAMILIES = {"Metrics": families(everything()), "Metrics of the trainer": families(everything_learnt())}
 
 
 def rows(heading: str) -> dict[str, list[str]]:
@@ -71,17 +76,18 @@ def test_the_endpoints_are_those_that_are_served() -> None:
     assert set(rows("Endpoints")) == served | set(STATES)
 
 
-def test_the_metrics_are_those_that_are_shown() -> None:
+@pytest.mark.parametrize("heading", FAMILIES)
+def test_the_metrics_are_those_that_are_shown(heading: str) -> None:
     """Each with its type and labels; those of the process are named in a sentence."""
-    told = {name.partition("{")[0]: (name, cells) for name, cells in rows("Metrics").items()}
-    shown = {name: family for name, family in FAMILIES.items() if name.startswith("shoal_")}
+    told = {name.partition("{")[0]: (name, cells) for name, cells in rows(heading).items()}
+    shown = {name: family for name, family in FAMILIES[heading].items() if name.startswith("shoal_")}
     assert set(told) == set(shown)
     for name, family in shown.items():
         written, cells = told[name]
         assert cells[0] == ("gauge" if family.type == "info" else family.type), name
         assert set(re.findall(r"\w+", written.partition("{")[2])) == labels(family), name
         assert all(cells), f"{name} has an empty cell"
-    assert [name for name in FAMILIES if name not in shown and f"`{name}`" not in PAGE] == []
+    assert [name for name in FAMILIES[heading] if name not in shown and f"`{name}`" not in PAGE] == []
 
 
 def test_the_fields_of_a_log_line_are_told(lines: Lines) -> None:

@@ -11,6 +11,7 @@ from worker.cli.shared import (
     JsonOption,
     PrefixOption,
     ServersOption,
+    WaitOption,
     app,
     console,
     print_json,
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__: list[str] = []
-
-WaitOption = Annotated[
-    float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="How long the partitions have time to answer.")
-]
 
 
 @app.command(short_help="Say why a user is where she is.")
@@ -77,7 +74,7 @@ def status(
     bootstrap_servers: ServersOption = None,
     topic_prefix: PrefixOption = None,
 ) -> None:
-    """Show brokers, topics, the newest definitions, the workers, and how each partition is doing."""
+    """Show brokers, topics, the newest definitions and model, who works and learns, and how each partition does."""
     from worker.operations.overview import overview
 
     with progress("waiting for the workers", "answers") as tell:
@@ -90,9 +87,9 @@ def status(
     for finding in seen["topics"]:
         say(f"topics       {finding['severity']}: {', '.join(finding['topics'])}: {finding['said']}")
     say(f"definitions  {_newest(seen['definitions'])}")
-    group = seen["group"]
-    members = ", ".join(f"{member['client']} ({member['host']})" for member in group["members"]) or "nobody"
-    say(f"workers      group {group['name']}, {group['state'].lower()}: {members}")
+    say(f"model        {_newest_model(seen['model'])}")
+    say(f"workers      {_members(seen['group'])}")
+    say(f"trainer      {_members(seen['trainer'])}{_unlearnt(seen['trainer']['lag_records'])}")
     if seen["partitions"]:
         console().print(_progress_table(seen["partitions"]), _state_table(seen["partitions"]))
 
@@ -101,6 +98,22 @@ def _newest(definitions: dict[str, Any] | None) -> str:
     if definitions is None:
         return "none are published: shoal definitions publish F"
     return f"{definitions['version']}/{definitions['hash'][:12]}, published at {definitions['published_at']}"
+
+
+def _newest_model(model: dict[str, Any] | None) -> str:
+    if model is None:
+        return "none is published"
+    frozen = ", frozen" if model["frozen"] else ""
+    return f"{model['version']}/{model['hash'][:12]}, published at {model['published_at']}{frozen}"
+
+
+def _unlearnt(records: int | None) -> str:
+    return "" if records is None else f"; {records:,} records to learn from"
+
+
+def _members(group: dict[str, Any]) -> str:
+    members = ", ".join(f"{member['client']} ({member['host']})" for member in group["members"]) or "nobody"
+    return f"group {group['name']}, {group['state'].lower()}: {members}"
 
 
 def _progress_table(partitions: list[dict[str, Any]]) -> "Table":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from worker.cli.shared import PrefixOption, ServersOption, app, run
+from worker.cli.shared import PrefixOption, ServersOption, app, run, settings_of
 
 __all__: list[str] = []
 
@@ -24,3 +24,11 @@ def worker(
     from worker.agents.worker import run as work
 
     run(work(configuration.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, clock=clock)))
+
+
+@app.command(short_help="Learn from samples, and publish models.")
+def trainer(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None) -> None:
+    """Learn from what the workers write for it and publish models, until SIGTERM; one does the work, others wait."""
+    from worker.agents.trainer import run as work
+
+    run(work(settings_of(bootstrap_servers, topic_prefix)))

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from worker.settings import Settings
 
 __all__ = [
-    "DEMO_OUTPUT", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "app", "bench_app", "campaigns_app",
-    "console", "definitions_app", "instant_ms", "plain", "print_json", "progress", "run", "say", "settings_of",
-    "until_told",
+    "DEMO_OUTPUT", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "WaitOption", "app", "bench_app",
+    "campaigns_app", "console", "definitions_app", "instant_ms", "plain", "print_json", "progress", "run", "say",
+    "settings_of", "until_told",
 ]  # fmt: skip
+
+WaitOption = Annotated[
+    float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="How long the partitions have time to answer.")
+]
 
 app = typer.Typer(
     name="shoal",

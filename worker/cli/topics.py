@@ -62,6 +62,7 @@ def topics_check(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOp
 @topics_app.command("acls", short_help="Print who may do what.")
 def topics_acls(
     worker_principal: Annotated[str | None, _principal("runs shoal worker")] = None,
+    trainer_principal: Annotated[str | None, _principal("runs shoal trainer")] = None,
     operator_principal: Annotated[str | None, _principal("runs the other commands")] = None,
     producer_principal: Annotated[str | None, _principal("writes events")] = None,
     consumer_principal: Annotated[str | None, _principal("acts upon the results")] = None,
@@ -77,6 +78,7 @@ def topics_acls(
     deployment = Deployment(settings.topic_prefix, settings.group, settings.input_topic)
     principals: dict[Role, str | None] = {
         "worker": worker_principal,
+        "trainer": trainer_principal,
         "operator": operator_principal,
         "producer": producer_principal,
         "consumer": consumer_principal,

@@ -129,12 +129,12 @@ def over_state(settings: Settings, partition: int, error: Exception) -> Partitio
     )
 
 
-def over_transaction(settings: Settings, partition: int, offset: int) -> str:
-    """What to say while a transaction that isn't a worker's keeps the state from being read."""
-    topic = settings.topic("state")
+def over_transaction(place: TopicPartition, offset: int) -> str:
+    """What to say while a transaction that isn't ours keeps a state from being read."""
+    topic, partition = place
     return (
         f"Partition {partition} of {topic} can't be read from offset {offset:,} on as long as somebody's transaction "
-        f"is open there, and only workers may write to it: kafka-transactions.sh describe-producers --topic {topic} "
+        f"is open there, and nobody else may write to it: kafka-transactions.sh describe-producers --topic {topic} "
         f"--partition {partition} tells whose it is, and abort ends it."
     )
 

@@ -101,6 +101,10 @@ class Control:
         self._model_version = self.model.version
         log("control").info("A model is published.", version=self.model.version, hash=self.model.hash)
 
+    def passed(self, topic: str, offset: int) -> None:
+        """Expect nothing before an offset any more: no record is there."""
+        self.next_offset[topic] = max(offset, self.next_offset[topic])
+
     def made_anew(self, topic: str) -> None:
         """Take records from the first offset on: somebody has deleted the topic and made another."""
         self.next_offset[topic] = 0

@@ -1,7 +1,7 @@
 """What is wrong with the topics of a cluster, as sentences that say what to do. Pure: what was seen comes in.
 
-The rule: `fatal` is what would stop a worker or make its results wrong, and only that; all else is advice. Topics
-with the same trouble share a sentence.
+The rule: `fatal` is what would stop the role that looks or make its results wrong, and only that; all else is advice.
+Topics with the same trouble share a sentence.
 """
 
 from collections import defaultdict
@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from schemas.access import topics_of
+from schemas.access import Role, topics_of
 from schemas.topics import BY_NAME, FOREVER_MS, TOPICS, Topic
 from worker.kafka.clients import BATCH_BYTES_MAX
 from worker.settings import Settings
 
-__all__ = ["MESSAGE_BYTES_DEFAULT", "REPLICAS_SAFE", "Finding", "Seen", "full_name", "judge"]
+__all__ = ["MESSAGE_BYTES_DEFAULT", "REPLICAS_SAFE", "Finding", "Seen", "full_name", "judge", "looked_at"]
 
 Severity = Literal["fatal", "advice"]
 
 
 REPLICAS_SAFE = 3  # so that one broker may be away and another be lost
-DECISIVE = {"events", "state"}  # topics of which a wrong setting is fatal
-USED_BY_WORKERS = topics_of("worker")
+# Topics of which a wrong setting is fatal, by the role that depends on them.
+DECISIVE: Mapping[Role, set[str]] = {"worker": {"events", "state"}, "trainer": {"learner-state"}}
 MESSAGE_BYTES_DEFAULT = 1_048_588  # Kafka's own
 CHANGE = "kafka-configs.sh --alter --entity-type topics --add-config"
 
@@ -62,7 +62,12 @@ class Circumstances:
 
     settings: Settings
     brokers: int
-    input_partitions: int | None  # None: the input isn't there
+    role: Role  # who looks
+    input_partitions: int | None  # None: the input isn't there, or is none of the role's business
+
+    def is_decisive(self, topic: Topic) -> bool:
+        """Whether a wrong setting of the topic is fatal."""
+        return topic.name in DECISIVE[self.role]
 
 
 def full_name(settings: Settings, topic: Topic) -> str:
@@ -70,12 +75,17 @@ def full_name(settings: Settings, topic: Topic) -> str:
     return settings.events_topic if topic.name == "events" else settings.topic(topic.name)
 
 
-def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str]) -> list[Finding]:
+def looked_at(role: Role) -> list[Topic]:
+    """Return the topics that a role looks at: a worker, as the deployment's keeper, at all, others at their own."""
+    return [topic for topic in TOPICS if role == "worker" or topic.name in topics_of(role)]
+
+
+def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str], role: Role = "worker") -> list[Finding]:
     """Return what is wrong, fatal things first; a topic that wasn't seen comes with the reason instead."""
-    events = seen[full_name(settings, BY_NAME["events"])]
-    under = Circumstances(settings, brokers, events.partitions if isinstance(events, Seen) else None)
+    events = seen[full_name(settings, BY_NAME["events"])] if BY_NAME["events"] in looked_at(role) else None
+    under = Circumstances(settings, brokers, role, events.partitions if isinstance(events, Seen) else None)
     sentences: dict[Trouble, list[str]] = defaultdict(list)
-    for topic in TOPICS:
+    for topic in looked_at(role):
         name = full_name(settings, topic)
         for trouble in _troubles(topic, seen[name], under):
             if trouble is not None:
@@ -86,12 +96,12 @@ def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str]) -> l
 
 def _troubles(topic: Topic, found: Seen | str, under: Circumstances) -> Iterator[Trouble | None]:
     if isinstance(found, str):
-        yield Trouble("fatal" if topic.name in USED_BY_WORKERS else "advice", found)
+        yield Trouble("fatal" if topic.name in topics_of(under.role) else "advice", found)
         return
     yield _partitions(topic, found, under)
     yield _replicas(found, under)
     if found.settings is None:
-        severity: Severity = "fatal" if topic.name in DECISIVE else "advice"
+        severity: Severity = "fatal" if under.is_decisive(topic) else "advice"
         yield Trouble(severity, "its settings may not be read: allow DescribeConfigs, as shoal topics acls says.")
         return
     for check in SETTINGS_CHECKS:
@@ -135,12 +145,12 @@ def _unclean(_: Topic, settings: Mapping[str, str], __: Circumstances) -> Troubl
     )
 
 
-def _cleanup(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Trouble | None:
+def _cleanup(topic: Topic, settings: Mapping[str, str], under: Circumstances) -> Trouble | None:
     policy = settings["cleanup.policy"]
     if policy == topic.cleanup:
         return None
     loses = "older records, needed or not" if topic.cleanup == "compact" else "all but the latest record of a key"
-    severity: Severity = "fatal" if topic.name == "state" else "advice"
+    severity: Severity = "fatal" if topic.cleanup == "compact" and under.is_decisive(topic) else "advice"
     return Trouble(severity, f"cleanup.policy={policy} deletes {loses}: {CHANGE} cleanup.policy={topic.cleanup}.")
 
 
@@ -169,7 +179,7 @@ def _batches(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Tro
     if topic.direction == "read" or taken_bytes >= BATCH_BYTES_MAX:
         return None
     return _advice(
-        f"takes {taken_bytes:,} bytes at once, and workers write up to {BATCH_BYTES_MAX:,}: "
+        f"takes {taken_bytes:,} bytes at once, and up to {BATCH_BYTES_MAX:,} are written: "
         f"{CHANGE} max.message.bytes={MESSAGE_BYTES_DEFAULT}."
     )
 

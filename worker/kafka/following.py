@@ -16,7 +16,9 @@ from worker.errors import JobFailed
 from worker.kafka.clients import reader
 from worker.settings import Settings
 
-__all__ = ["Records", "Span", "everything", "merged", "partitions_of", "pieces", "spans_of", "tails"]
+__all__ = [
+    "Records", "Span", "empty_up_to", "everything", "latest", "merged", "partitions_of", "pieces", "spans_of", "tails",
+]  # fmt: skip
 
 POLL_MS = 200
 STALL_SECONDS_MAX = 30.0
@@ -36,6 +38,28 @@ async def everything(settings: Settings, topic: str) -> Records:
     async with reader(settings) as reading:
         spans = await spans_of(reading, topic)
         return [record async for piece in pieces(reading, spans) for record in piece]
+
+
+async def latest(settings: Settings, topic: str) -> Records:
+    """Return the latest record of each key of a small compacted topic, in the order of their writing."""
+    found: dict[bytes | None, ConsumerRecord] = {}
+    for record in await everything(settings, topic):
+        found.pop(record.key, None)
+        if record.value is not None:
+            found[record.key] = record
+    return list(found.values())
+
+
+async def empty_up_to(settings: Settings, topic: str, begin: int) -> int | None:
+    """Return up to where a topic of one partition has markers alone, from an offset on; None if a record comes.
+
+    Raises JobFailed if the topic isn't there.
+    """
+    async with reader(settings) as reading:
+        ((place, span),) = (await spans_of(reading, topic)).items()
+        async for _ in pieces(reading, {place: Span(max(begin, span.begin), span.end)}):
+            return None
+    return span.end
 
 
 async def partitions_of(client: Any, topic: str) -> list[TopicPartition]:

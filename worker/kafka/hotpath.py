@@ -5,6 +5,7 @@ task has put its producer away. Nothing here ends the process but the watchdog.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from aiokafka.errors import KafkaError
@@ -31,14 +32,17 @@ TOLD_MS_MAX = 2_000
 
 
 class HotPath:
-    """Runs until told to stop."""
+    """Runs until told to stop; `task` makes what owns a partition."""
 
-    def __init__(self, settings: Settings, partitions: int, control: Control, metrics: Metrics, health: Health,
-                 watchdog: Watchdog) -> None:  # fmt: skip
+    def __init__(
+        self, settings: Settings, partitions: int, control: Control, metrics: Metrics, health: Health,
+        watchdog: Watchdog, task: Callable[[Context, int], PartitionTask] = PartitionTask,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.partitions = partitions
         self.control = control
         self.metrics, self.health, self.watchdog = metrics, health, watchdog
+        self._task = task
         self.wall = WallClock()
         self.ends = Ends(settings, self.wall)
         self._tasks: dict[int, tuple[PartitionTask, asyncio.Task[None]]] = {}
@@ -111,7 +115,7 @@ class HotPath:
     def _take_what_is_ours(self, context: Context) -> None:
         for partition in sorted(context.membership.owned - self._tasks.keys()):
             self.ends.wanted.add(partition)
-            task = PartitionTask(context, partition)
+            task = self._task(context, partition)
             self._tasks[partition] = (task, asyncio.create_task(task.run(), name=f"partition-{partition}"))
 
     async def _let_go(self, partitions: list[int]) -> None:

@@ -17,7 +17,7 @@ from worker.core.records import Effects
 __all__ = ["Outbox", "Outgoing"]
 
 Headers = list[tuple[str, bytes]]
-Outgoing = tuple[bytes | None, bytes, Headers]
+Outgoing = tuple[bytes | None, bytes | None, Headers]  # key, value (None: a tombstone), headers
 
 BY_USER = {
     "segment-changes": "transitions",
@@ -63,6 +63,19 @@ class Outbox:
     def take_state(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """Add changes of state, the checkpoint last."""
         self._of("state").extend((key, value, []) for key, value in records)
+
+    def take_model(self, snapshot: dict[str, Any]) -> None:
+        """Add a model."""
+        headers = cloudevents.headers(BY_NAME["models"], snapshot, self.prefix)
+        self._of("models").append((str(snapshot["version"]).encode(), msgspec.json.encode(snapshot), headers))
+
+    def take_tombstones(self, topic: str, keys: Iterable[bytes]) -> None:
+        """Take keys away from a compacted topic."""
+        self._of(topic).extend((key, None, []) for key in keys)
+
+    def take_learnt(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Add changes of what the trainer knows, its progress last."""
+        self._of("learner-state").extend((key, value, []) for key, value in records)
 
     def _of(self, topic: str) -> list[Outgoing]:
         return self.records.setdefault(topic, [])

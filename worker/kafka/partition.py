@@ -8,12 +8,14 @@ damaged state, records that are gone) stops the partition with a sentence, and w
 import asyncio
 import time
 from collections import deque
+from typing import Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from worker.core.changelog import Changelog, StateRecordError
 from worker.core.engine import Engine
+from worker.core.restoring import Restorer
 from worker.kafka import steps
 from worker.kafka.beginning import (
     PartitionStopped,
@@ -27,7 +29,7 @@ from worker.kafka.beginning import (
 )
 from worker.kafka.context import Context
 from worker.kafka.control import Published
-from worker.kafka.restore import restore
+from worker.kafka.restore import Takes, restore
 from worker.kafka.running import Running
 from worker.kafka.steps import Step
 from worker.kafka.suspects import EngineFault, Suspects
@@ -35,12 +37,28 @@ from worker.kafka.transaction import InDoubt, NoLongerOurs, Transactions
 from worker.kafka.unless import unless
 from worker.observe.logs import log
 
-__all__ = ["PartitionTask"]
+__all__ = ["PartitionTask", "Turns"]
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.1, 10.0
 HEARTBEATS_AFTER_FENCING = 2.5
 FENCINGS_MAX, FENCINGS_SECONDS = 3, 60.0  # one that was taken for dead fences once or twice
 WAIT_SECONDS = 0.2
+
+
+class Turns(Protocol):
+    """What runs between a restore and the first doubt."""
+
+    committed_at: float
+
+    @property
+    def lag_records(self) -> int:
+        """How much there is to read."""
+
+    async def turn(self) -> None:
+        """Do what there is to do: once."""
+
+    async def end(self) -> None:
+        """Commit what the last turns may have left over."""
 
 
 class PartitionTask:
@@ -49,9 +67,9 @@ class PartitionTask:
     def __init__(self, context: Context, partition: int) -> None:
         self.context = context
         self.partition = partition
-        self.running: Running | None = None
+        self.running: Turns | None = None
         self._stopping = asyncio.Event()
-        self._transactions = Transactions(context.settings, partition, context.partitions)
+        self._transactions = Transactions(context.settings, partition, context.settings.transactional_id(partition))
         self._suspects = Suspects()
         self._failures = 0
         self._fenced_at: deque[float] = deque(maxlen=FENCINGS_MAX)
@@ -93,11 +111,12 @@ class PartitionTask:
                 if self._stopping.is_set():
                     break
                 await self.running.turn()
+            await self.running.end()
         finally:
             self._failures = 0 if self.running.committed_at > begun else self._failures
         await self._discard()
 
-    async def _made_ready(self) -> Running:
+    async def _made_ready(self) -> Turns:
         """Fence and restore, once the group has settled."""
         await self.context.membership.settled()
         if self._suspects.everything_breaks:
@@ -156,19 +175,16 @@ class PartitionTask:
     def _progress(self, done: float) -> None:
         self._say("restoring", progress=done)
 
-    def _held_at(self, offset: int) -> None:
-        said = over_transaction(self.context.settings, self.partition, offset)
+    def _held_at(self, place: TopicPartition, offset: int) -> None:
+        said = over_transaction(place, offset)
         log("partition").error(said, partition=self.partition)
         self._say("restoring", detail=said)
 
-    async def _restored(self) -> Running:
+    async def _restored(self) -> Turns:
         """Read the state up to the end that is taken here, after fencing, and go on from its checkpoint."""
-        settings, started = self.context.settings, time.monotonic()
-        end = await self.context.ends.end(settings.topic("state"), self.partition)
-        steps.reached(Step.END_TAKEN, self.partition)
-        self._say("restoring", progress=0.0)
+        settings, started, restorer = self.context.settings, time.monotonic(), Restorer()
         try:
-            restorer = await restore(settings, self.partition, end, self._progress, self._held_at)
+            await self._read_back("state", restorer)
             found = restorer.finish()
         except StateRecordError as error:
             raise over_state(settings, self.partition, error) from error
@@ -186,6 +202,14 @@ class PartitionTask:
             users=running.engine.rows.count, records=restorer.records, seconds=round(seconds, 3),
         )  # fmt: skip
         return running
+
+    async def _read_back(self, topic: str, taker: Takes) -> None:
+        """Have somebody take all that a topic of ours holds. Raises StateRecordError, KafkaError, TimeoutError."""
+        place = TopicPartition(self.context.settings.topic(topic), self.partition)
+        end = await self.context.ends.end(place.topic, self.partition)
+        steps.reached(Step.END_TAKEN, self.partition)
+        self._say("restoring", progress=0.0)
+        await restore(self.context.settings, place, end, taker, self._progress, lambda at: self._held_at(place, at))
 
     async def _begun(self) -> Running:
         """Begin a partition that has no state, once there are definitions."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.control import Answer, CampaignCommand, ExplainCommand, StatusCommand, TickCommand
+from schemas.control import Answer, CampaignCommand, ExplainCommand, ModelsCommand, StatusCommand, TickCommand
 from schemas.models import Snapshot
 from worker.core.changelog import Changelog, Point
 from worker.core.effects import iso, short_hash
@@ -122,6 +122,8 @@ class Points:
                 until_ms = _ms(command.until)
                 self.changelog.point(Point("tick", next_offset, engine.clock_ms, until_ms=until_ms))
                 turn.effects.add(engine.tick(until_ms, wall_ms=wall_ms, due_rows_max=slice_users))
+            case ModelsCommand():
+                pass  # the trainer's
             case ExplainCommand() | StatusCommand():
                 self._answer(turn, command, wall_ms)
             case _:

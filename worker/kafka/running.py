@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from worker.core.changelog import Changelog
@@ -56,6 +56,9 @@ class Running:
         self._members = Counter(engine.members())
         self._points = Points(context.control, engine, changelog, commands_offset, self.status)
         engine.grace_ms = self.settings.grace_ms
+
+    async def end(self) -> None:
+        """Nothing is left over: a turn has committed what it did."""
 
     async def turn(self) -> None:
         """Do what there is to do: once."""
@@ -173,10 +176,11 @@ class Running:
     async def _commit(self, turn: Turn, records: Records, next_offset: int) -> None:
         membership, partition = self.context.membership, self.place.partition
         outbox = self._outbox(turn, records, next_offset)
+        offsets = {self.place: OffsetAndMetadata(next_offset, f"partitions={self.context.partitions}")}
         started = time.monotonic()
         async with membership.lock(partition):
             try:
-                await self._transactions.commit(outbox, next_offset, lambda: partition in membership.owned)
+                await self._transactions.commit(outbox, offsets, lambda: partition in membership.owned)
             except TooLarge as refused:
                 raise over_size(partition, str(refused)) from refused
         self.committed_at = time.monotonic()

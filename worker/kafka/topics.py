@@ -14,10 +14,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
+from schemas.access import Role
 from schemas.topics import BY_NAME, TOPICS, Topic
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import admin
-from worker.kafka.findings import REPLICAS_SAFE, Finding, Seen, full_name, judge
+from worker.kafka.findings import REPLICAS_SAFE, Finding, Seen, full_name, judge, looked_at
 from worker.settings import Settings
 
 __all__ = ["PARTITIONS_DEFAULT", "check", "create", "input_partitions"]
@@ -71,10 +72,10 @@ async def create(
     ]
 
 
-async def check(settings: Settings) -> list[Finding]:
-    """Return what is wrong with the topics, fatal things first; nothing if all is well."""
+async def check(settings: Settings, role: Role = "worker") -> list[Finding]:
+    """Return what is wrong with the topics that a role looks at, fatal things first; nothing if all is well."""
     async with _asking(settings) as client:
-        metadata = await _metadata(client, settings)
+        metadata = await _metadata(client, settings, looked_at(role))
         found = _found(metadata)
         there = [name for name, partitions in found.items() if isinstance(partitions, int)]
         configured = await _configured(client, there)
@@ -86,7 +87,7 @@ async def check(settings: Settings) -> list[Finding]:
         name: Seen(partitions, copies[name], configured[name]) if isinstance(partitions, int) else partitions
         for name, partitions in found.items()
     }
-    return judge(settings, len(metadata["brokers"]), seen)
+    return judge(settings, len(metadata["brokers"]), seen, role)
 
 
 async def input_partitions(settings: Settings) -> int:

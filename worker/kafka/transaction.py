@@ -5,7 +5,7 @@ The order of a commit, numbered as in `steps.py`:
     B3  begin
     B4  send: every topic's records as prepared batches, to the partition's number
     B5  wait for every send; one that failed ends it (aiokafka would commit all the same)
-    B6  the group's copy of the offset, with the partition count beside it
+    B6  the group's copy of the offset, with a note beside it
     B7  still ours? A revoked partition commits nothing
     B8  commit
 
@@ -18,7 +18,7 @@ may be on its way still, and would end the next transaction in the middle (KAFKA
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
@@ -31,6 +31,7 @@ from worker.settings import Settings
 
 __all__ = ["InDoubt", "NoLongerOurs", "TooLarge", "Transactions"]
 
+Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 Sends = list[tuple[str, asyncio.Future[object]]]  # topics and what will be acknowledged
 FENCE_SECONDS_MAX = 60.0
 # aiokafka's sequence numbers wrap to a negative one, which brokers refuse: long before, a new producer begins at 0.
@@ -50,13 +51,12 @@ class TooLarge(Exception):  # noqa: N818  a verdict, no error
 
 
 class Transactions:
-    """Commits of one partition; made anew with every fencing."""
+    """Commits of one partition, under an id of its own; the producer is made anew with every fencing."""
 
-    def __init__(self, settings: Settings, partition: int, partitions: int) -> None:
+    def __init__(self, settings: Settings, partition: int, transactional_id: str) -> None:
         self.settings = settings
         self.partition = partition
-        self._input = TopicPartition(settings.events_topic, partition)
-        self._note = f"partitions={partitions}"
+        self._id = transactional_id
         self._producer: AIOKafkaProducer | None = None
         self._records = 0
         self._unanswered = False
@@ -64,7 +64,7 @@ class Transactions:
     async def fence(self) -> None:
         """Start a producer of this partition's id: any other, and its open transaction, is done for (F1)."""
         await self.discard()
-        self._producer = clients.producer(self.settings, self.settings.transactional_id(self.partition))
+        self._producer = clients.producer(self.settings, self._id)
         self._records = 0
         async with asyncio.timeout(FENCE_SECONDS_MAX):
             await self._producer.start()
@@ -95,8 +95,8 @@ class Transactions:
         """Whether the producer has sent so much that the next one should take over."""
         return self._records > RECORDS_PER_PRODUCER_MAX
 
-    async def commit(self, outbox: Outbox, next_offset: int, ours: Callable[[], bool]) -> None:
-        """Commit everything in the outbox and the offset, or raise: then nobody knows, and the task begins anew.
+    async def commit(self, outbox: Outbox, offsets: Offsets, ours: Callable[[], bool]) -> None:
+        """Commit everything in the outbox and the group's offsets, or raise: then nobody knows, and all begins anew.
 
         Raises NoLongerOurs, TooLarge, KafkaError, TimeoutError.
         """
@@ -109,7 +109,6 @@ class Transactions:
             steps.reached(Step.SENT, partition)
             await _all_of(sends)
             steps.reached(Step.ACKNOWLEDGED, partition)
-            offsets = {self._input: OffsetAndMetadata(next_offset, self._note)}
             await producer.send_offsets_to_transaction(offsets, self.settings.group)
             steps.reached(Step.OFFSETS, partition)
             if not ours():

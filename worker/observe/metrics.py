@@ -80,6 +80,7 @@ class Metrics:
         self._decisions = Counts(
             "shoal_decisions", "Decisions, sent or not, and what refused.", ("campaign", "outcome", "blocked_by")
         )
+        self._samples = Counts("shoal_samples", "Resolved samples, by target and label.", ("target", "label"))
         self._conversions = Counts(
             "shoal_conversions", "Successes of campaigns, by variant or holdout.", ("campaign", "variant")
         )
@@ -101,6 +102,7 @@ class Metrics:
         self._transitions.add_all((t.segment, t.direction, t.cause) for t in effects.transitions)
         self._decisions.add_all((d.campaign, d.outcome, d.blocked_by or "") for d in effects.decisions)
         self._conversions.add_all((c.campaign, c.variant or "") for c in effects.conversions)
+        self._samples.add_all((s.target, str(s.label)) for s in effects.samples)
         self._transaction.observe(seconds)
         self._to_commit.observe((wall_ms - np.array(arrivals_ms, np.int64)) / 1000)
         if grace_ms is not None:
@@ -148,7 +150,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Yield every family; the registry calls this."""
         for counts in (self._records, self._dead_letters, self._repaired, self._transitions, self._decisions,
-                       self._conversions, self._restarts, self._rebalances, self._refusals):  # fmt: skip
+                       self._conversions, self._samples, self._restarts, self._rebalances, self._refusals):  # fmt: skip
             yield counts.family()
         for histogram in (self._to_commit, self._lateness, self._transaction, self._restore):
             yield histogram.family()
@@ -163,7 +165,10 @@ class Metrics:
         yield _gauge("shoal_segment_last_evaluated_timestamp_seconds", meaning, "segment", evaluated)
         yield _gauge("shoal_members", "Users in the segment.", "segment", members)
         yield from self._totals()
-        yield InfoMetricFamily("shoal_build", "What runs.", self._build)
+        yield self._build_family()
+
+    def _build_family(self) -> Metric:
+        return InfoMetricFamily("shoal_build", "What runs.", self._build)
 
     def _totals(self) -> Iterator[Metric]:
         standings = self._partitions.values()

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from schemas.control import Answer, CampaignCommand, ExplainCommand, StatusCommand, TickCommand
+from schemas.control import Answer, CampaignCommand, ExplainCommand, ModelsCommand, StatusCommand, TickCommand
 from worker.core.effects import iso, short_hash
 from worker.errors import WrongUsage
 from worker.kafka.clients import reader
@@ -22,7 +22,7 @@ from worker.language.vocabulary import nearest
 from worker.operations.publishing import configuration_of, newest
 from worker.settings import Settings
 
-__all__ = ["Question", "ask", "brake", "explain_command", "status_command", "tick"]
+__all__ = ["Question", "ask", "brake", "explain_command", "hold_models", "status_command", "tick"]
 
 Question = ExplainCommand | StatusCommand
 Progress = Callable[[int, int | None, int], None]  # answers so far, how many there will be, answers so far
@@ -38,6 +38,12 @@ async def brake(settings: Settings, campaign: str, *, paused: bool) -> None:
         hint = f"the nearest is {near}" if near else f"they have {', '.join(campaigns) or 'none'}"
         raise WrongUsage(f"The newest definitions have no campaign {campaign}: {hint}.")
     command = CampaignCommand(campaign=campaign, **_identity("pause" if paused else "resume", campaign))
+    await append(settings, "commands", command.id, command)
+
+
+async def hold_models(settings: Settings, *, frozen: bool) -> None:
+    """Have the trainer publish no more models, or let it go on."""
+    command = ModelsCommand(**_identity("freeze" if frozen else "release", "models"))
     await append(settings, "commands", command.id, command)
 
 

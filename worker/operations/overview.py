@@ -1,4 +1,4 @@
-"""A deployment at a glance: brokers, topics, the newest definitions, the workers' group, and each partition.
+"""A deployment at a glance: brokers, topics, the newest definitions and model, workers, trainers, each partition.
 
 The rule: what can't be found out is told as that and keeps nothing else from being told.
 """
@@ -8,13 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
+from schemas.access import LEARNT_FROM
 from schemas.control import Answer
 from worker.kafka import topics
 from worker.kafka.clients import admin, reader
 from worker.kafka.following import Span, pieces, spans_of
+from worker.kafka.offsets import committed
+from worker.operations import models
 from worker.operations.commanding import ask, status_command
+from worker.operations.groups import described
 from worker.operations.publishing import history
 from worker.settings import Settings
 
@@ -26,7 +29,7 @@ Progress = Callable[[int, int | None, int], None]
 async def overview(settings: Settings, seconds_max: float, progress: Progress | None = None) -> dict[str, Any]:
     """Return everything as one object of JSON; a partition that doesn't answer in time has `answered` false."""
     findings = await topics.check(settings)
-    brokers, group = await _cluster(settings)
+    brokers, group, trainers = await _cluster(settings)
     missing = {name for finding in findings if finding.severity == "fatal" for name in finding.topics}
     asked = {settings.events_topic, *map(settings.topic, ("commands", "answers"))}
     return {
@@ -36,7 +39,9 @@ async def overview(settings: Settings, seconds_max: float, progress: Progress | 
             for finding in findings
         ],
         "definitions": await _definitions(settings, missing),
+        "model": await _model(settings, missing),
         "group": group,
+        "trainer": trainers | {"lag_records": await _unlearnt(settings, missing)},
         # Without workers nobody will answer: whoever looks needn't wait to be told.
         "partitions": await _partitions(settings, seconds_max if group["members"] else 0, progress)
         if not asked & missing
@@ -44,30 +49,15 @@ async def overview(settings: Settings, seconds_max: float, progress: Progress | 
     }
 
 
-async def _cluster(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+async def _cluster(settings: Settings) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Return the brokers, the workers' group and the trainers'."""
     async with admin(settings) as client:
-        described = await client.describe_cluster()
+        cluster = await client.describe_cluster()
         brokers = [
-            {"id": broker["node_id"], "host": broker["host"], "port": broker["port"]} for broker in described["brokers"]
+            {"id": broker["node_id"], "host": broker["host"], "port": broker["port"]} for broker in cluster["brokers"]
         ]
-        return sorted(brokers, key=lambda broker: broker["id"]), await _group(settings, client)
-
-
-async def _group(settings: Settings, client: Any) -> dict[str, Any]:
-    """Return the state of the workers' group and who is in it."""
-    try:
-        (response,) = await client.describe_consumer_groups([settings.group])
-    except KafkaError as error:
-        return {"name": settings.group, "state": f"unknown ({type(error).__name__})", "members": []}
-    (group,) = response.to_object()["groups"]
-    members = [
-        {"client": member["client_id"], "host": member["client_host"].removeprefix("/")} for member in group["members"]
-    ]
-    return {
-        "name": settings.group,
-        "state": group["state"] or "unknown",
-        "members": sorted(members, key=lambda member: member["client"]),
-    }
+        workers, trainers = await described(client, settings.group), await described(client, settings.trainer)
+        return sorted(brokers, key=lambda broker: broker["id"]), workers, trainers
 
 
 async def _definitions(settings: Settings, missing: set[str]) -> dict[str, Any] | None:
@@ -77,6 +67,34 @@ async def _definitions(settings: Settings, missing: set[str]) -> dict[str, Any] 
         return None
     newest = published[-1].definitions
     return {"version": newest.version, "hash": newest.hash, "published_at": newest.published_at}
+
+
+async def _model(settings: Settings, missing: set[str]) -> dict[str, Any] | None:
+    """Return the newest model, and whether models are frozen; None if there is none, or no topic of them."""
+    if missing & {settings.topic("models"), settings.topic("commands")}:
+        return None
+    usable = [model for model in await models.history(settings) if model.snapshot]
+    if not usable:
+        return None
+    snapshot = usable[-1].snapshot
+    assert snapshot is not None, "it is usable"
+    return {
+        "version": snapshot.version, "hash": snapshot.hash, "published_at": usable[-1].published_at,
+        "frozen": await models.are_frozen(settings),
+    }  # fmt: skip
+
+
+async def _unlearnt(settings: Settings, missing: set[str]) -> int | None:
+    """Return how many records the trainer has yet to learn from; None if no trainer has ever begun."""
+    topics_learnt = list(map(settings.topic, LEARNT_FROM))
+    if missing & set(topics_learnt):
+        return None
+    async with reader(settings) as reading:
+        spans = {place: span for name in topics_learnt for place, span in (await spans_of(reading, name)).items()}
+    reached = await committed(settings, settings.trainer, spans)
+    if not reached:
+        return None
+    return sum(span.end - max(span.begin, reached[place].offset) for place, span in spans.items() if place in reached)
 
 
 async def _partitions(settings: Settings, seconds_max: float, progress: Progress | None) -> list[dict[str, Any]]:

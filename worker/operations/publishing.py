@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from schemas.control import PublishedDefinitions
 from worker.errors import JobFailed, WrongUsage
 from worker.files.configuration import Configuration, checked, load, text_of
-from worker.kafka.following import everything
+from worker.kafka.following import latest
 from worker.kafka.writing import append, now
 from worker.language.mapping import SHIPPED
+from worker.operations.versions import chosen
 from worker.settings import Settings
 
 __all__ = ["Publication", "configuration_of", "history", "in_force", "newest", "publish", "rollback"]
@@ -39,13 +40,9 @@ class Publication:
 
 async def history(settings: Settings) -> list[Publication]:
     """Return the versions there are, the newest last. Raises JobFailed for a record that is none."""
-    found: dict[bytes | None, Publication] = {}
     topic = settings.topic("definitions")
-    for record in await everything(settings, topic):
-        found.pop(record.key, None)
-        if record.value is not None:
-            found[record.key] = Publication(_read(record.value, topic, record.offset), record.offset)
-    return list(found.values())
+    records = await latest(settings, topic)
+    return [Publication(_read(record.value, topic, record.offset), record.offset) for record in records]
 
 
 def _read(value: bytes, topic: str, offset: int) -> PublishedDefinitions:
@@ -94,15 +91,9 @@ async def rollback(settings: Settings, version: int | None = None) -> Publicatio
     Raises WrongUsage if there is no such version, or it can't be used any more (with its mistakes).
     """
     published = await history(settings)
-    earlier = {publication.definitions.version: publication.definitions for publication in published[:-1]}
-    if not earlier:
-        raise WrongUsage("There is no earlier version to go back to: shoal definitions history says what there is.")
-    wanted = list(earlier)[-1] if version is None else version
-    if published[-1].definitions.version == wanted:
-        raise WrongUsage(f"Version {wanted} is the newest already: name an earlier one.")
-    if wanted not in earlier:
-        raise WrongUsage(f"There is no version {wanted}, only {', '.join(map(str, earlier))}: name one of these.")
-    return await _write(settings, configuration_of(earlier[wanted]))
+    by_version = {publication.definitions.version: publication.definitions for publication in published}
+    wanted = chosen(list(by_version), version, "shoal definitions history")
+    return await _write(settings, configuration_of(by_version[wanted]))
 
 
 def configuration_of(published: PublishedDefinitions) -> Configuration:

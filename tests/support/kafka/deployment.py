@@ -133,8 +133,9 @@ class Deployment:
     # Workers.
 
     def start_worker(self, name: str = "worker", fault: str | None = None, *, without: Iterable[str] = (),
-                     environment: Mapping[str, str] | None = None, **settings: Any) -> Process:  # fmt: skip
-        """Start a worker; `fault` and `without` as in `worker_under_test`. A name may be used again.
+                     environment: Mapping[str, str] | None = None, role: str = "worker",
+                     **settings: Any) -> Process:  # fmt: skip
+        """Start a worker, or another role; `fault` and `without` as in `worker_under_test`. A name may be used again.
 
         What SHOAL_TEST_WITHOUT of the test's own environment names is left out too: so a defence is tried out by hand.
         """
@@ -143,7 +144,7 @@ class Deployment:
         told |= {"SHOAL_TEST_FAULT": fault or "", "SHOAL_TEST_WITHOUT": ",".join([*without, *_left_out()])}
         folder = self._folder / str(len(self.workers))
         folder.mkdir()
-        worker = Process(name, told | dict(environment or {}), folder)
+        worker = Process(name, told | dict(environment or {}), folder, role)
         self.workers.append(worker)
         return worker
 

@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer
 from worker.core.layout import Layout
 from worker.kafka import partition, restore, transaction
 from worker.kafka.membership import Membership
-from worker.kafka.partition import PartitionTask
+from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.running import Running
 from worker.kafka.transaction import Transactions
 
@@ -62,7 +62,7 @@ def _hold_restore(mark: Mark) -> None:
     original = restore.restore
 
     async def held(*arguments: Any) -> Any:
-        await _until_released(mark, "hold_restore", arguments[1])
+        await _until_released(mark, "hold_restore", arguments[1].partition)
         return await original(*arguments)
 
     _replace(partition, "restore", held)
@@ -124,7 +124,7 @@ def _fence_first(_: Mark) -> None:
     async def later(self: Transactions) -> None:
         del self
 
-    async def early(self: PartitionTask) -> Running:
+    async def early(self: PartitionTask) -> Turns:
         running = await restored(self)
         await fence(self._transactions)
         return running
@@ -141,7 +141,7 @@ def _position(_: Mark) -> None:
         while next_offset < end:
             found = await self.reading.getmany(self.place, timeout_ms=restore.WAIT_MS)
             for record in found.get(self.place, ()):
-                self.restorer.take(record.key, record.value)
+                self.taker.take(record.key, record.value)
                 next_offset = record.offset + 1
 
     _replace(restore._Reader, "read_to", read_to)
@@ -168,9 +168,9 @@ def _recycle(_: Mark) -> None:
 def _ownership(_: Mark) -> None:
     commit = Transactions.commit
 
-    async def anyway(self: Transactions, outbox: Any, next_offset: int, ours: Any) -> None:
+    async def anyway(self: Transactions, outbox: Any, offsets: Any, ours: Any) -> None:
         del ours
-        await commit(self, outbox, next_offset, lambda: True)
+        await commit(self, outbox, offsets, lambda: True)
 
     _replace(Transactions, "commit", anyway)
 

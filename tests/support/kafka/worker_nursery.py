@@ -3,7 +3,7 @@
 A worker's start takes 1.5 s of a processor, nearly all of it imports; tests start hundreds. What is forked goes on as
 `worker_under_test` with an environment, a log and a session of its own, and ends as any process does.
 
-    a line in   {"environment": {…}, "log": path, "status": path}
+    a line in   {"role": "worker", "environment": {…}, "log": path, "status": path}
     a line out  the process id; once it has ended, the file `status` holds the exit status, negative for a signal
 
 The rule: what is forked has no memory of the others; and when the one who asks is gone, so is everything here.
@@ -67,11 +67,11 @@ class Nursery:
         )  # fmt: skip
         atexit.register(self.close)
 
-    def start(self, environment: Mapping[str, str], log: Path, status: Path) -> Forked:
-        """Start a worker with an environment, all of it, that logs into a file."""
+    def start(self, role: str, environment: Mapping[str, str], log: Path, status: Path) -> Forked:
+        """Start a worker, or another role, with an environment, all of it, that logs into a file."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        wanted = {"environment": dict(environment), "log": str(log), "status": str(status)}
+        wanted = {"role": role, "environment": dict(environment), "log": str(log), "status": str(status)}
         self._process.stdin.write(json.dumps(wanted) + "\n")
         self._process.stdin.flush()
         return Forked(int(self._process.stdout.readline()), status)
@@ -132,11 +132,13 @@ def _become(wanted: Mapping[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(wanted["environment"])
     random.seed()
-    sys.argv = ["shoal", "worker"]
+    sys.argv = ["shoal", wanted["role"]]
 
 
 if __name__ == "__main__":
-    import worker.agents.worker  # noqa: F401  a command imports it when it runs: here it is loaded once for all
+    # A command imports them when it runs: here they are loaded once for all.
+    import worker.agents.trainer
+    import worker.agents.worker  # noqa: F401
     from tests.support.kafka import worker_under_test
     from worker.core.warming import warm_up
 

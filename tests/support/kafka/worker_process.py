@@ -19,15 +19,15 @@ __all__ = ["Process"]
 
 SECONDS_MAX = 120.0  # of any wait: long enough for a compilation on a busy machine
 POLL_SECONDS = 0.03
-STARTED = "The worker starts."
+STARTED = " starts."
 
 Line = dict[str, Any]
 
 
 class Process:
-    """One worker, from its start on; `environment` goes before the test's own, of which no SHOAL_* is passed on."""
+    """One worker, or another role; `environment` goes before the test's own, of which no SHOAL_* is passed on."""
 
-    def __init__(self, name: str, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, name: str, environment: dict[str, str], folder: Path, role: str = "worker") -> None:
         self.name = name
         self._log, self._marks, self._release, self._clock = (
             folder / f"{name}.{what}" for what in ("log", "marks", "release", "clock")
@@ -38,7 +38,7 @@ class Process:
             "SHOAL_TEST_RELEASE": str(self._release), "SHOAL_TEST_CLOCK": str(self._clock),
         }  # fmt: skip
         self._log.touch()
-        self._process = nursery().start(inherited | own | environment, self._log, folder / f"{name}.status")
+        self._process = nursery().start(role, inherited | own | environment, self._log, folder / f"{name}.status")
 
     @property
     def pid(self) -> int:

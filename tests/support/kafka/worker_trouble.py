@@ -8,6 +8,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from tests.support.counting import Counting
+from worker.agents import training
 from worker.core import restoring
 from worker.core.engine import Engine
 from worker.core.records import Effects
@@ -59,9 +61,15 @@ def _expect_polls(_: Mark) -> None:
     AIOKafkaConsumer.__init__.__kwdefaults__["max_poll_interval_ms"] = 2_000
 
 
+def _count_only(_: Mark) -> None:
+    """The trainer's learning counts, and does nothing else."""
+    vars(training)["Learning"] = Counting
+
+
 TROUBLE: Mapping[str, Callable[[Mark], None]] = {
     "refused_definitions": _refuse_definitions,
     "hasty_metadata": _look_often,
     "expected_polls": _expect_polls,
+    "counting": _count_only,
     "marked_records": _break_over_marked_records,
 }

@@ -1,0 +1,224 @@
+"""The trainer at work between a restore and the first doubt, turn by turn: read, learn, ask for a model, commit.
+
+The rule: what was learnt, how far was read and the model that came of it are one transaction; if it fails all of it is
+thrown away and read back. A model is asked for when a day of event time has passed or much was learnt since, and the
+learning says whether there is news; while models are frozen it isn't asked, and learns on.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from aiokafka import OffsetAndMetadata
+
+from schemas.control import ModelsCommand
+from schemas.models import SNAPSHOT_BYTES_MAX
+from worker.kafka import steps
+from worker.kafka.beginning import over_size
+from worker.kafka.context import Context
+from worker.kafka.control import Issued, Published
+from worker.kafka.learner_input import Arrived, LearnerInput
+from worker.kafka.learner_state import Progress, changes
+from worker.kafka.outbox import Outbox
+from worker.kafka.steps import Step
+from worker.kafka.transaction import TooLarge, Transactions
+from worker.language.thresholds import thresholds_of
+from worker.learning.inputs import Observation, Sample, observation_of, sample_of
+from worker.learning.learning import Learning
+from worker.observe.learning import LearnerMetrics
+from worker.observe.logs import log
+
+__all__ = ["Training", "taught"]
+
+PARTITION = 0
+RECORDS_MAX = 500  # at once: about a second of the slowest learners, in which the event loop turns
+SAMPLES_PER_MODEL_MAX = 5_000
+DAY_MS = 86_400_000
+SHOW_SECONDS = 0.5
+MODELS_KEPT = 20  # to go back to; what is in force is part of the workers' state besides
+
+
+def taught(published: Published, parts: Mapping[str, bytes]) -> Learning:
+    """Return the learning under published definitions, going on from what is known."""
+    checked = published.checked
+    return Learning(checked.definitions, thresholds_of(checked), parts=parts or None)
+
+
+class Training:
+    """What a trainer knows, and how it comes to know more."""
+
+    def __init__(
+        self, context: Context, metrics: LearnerMetrics, transactions: Transactions, learning: Learning,
+        published: Published, progress: Progress, models: list[bytes],
+    ) -> None:  # fmt: skip
+        self.context, self.metrics, self._transactions = context, metrics, transactions
+        self.settings = context.settings
+        self.committed_at = time.monotonic()
+        self._learning, self._published = learning, published
+        self.progress = progress
+        self._models = models  # keys, the newest last
+        self._input = LearnerInput(self.settings)
+        self._taken: Counter[tuple[str, str]] = Counter()
+        self._unsaved = False
+        self._asked_at = -float("inf")
+        self._shown_at = 0.0
+
+    @property
+    def lag_records(self) -> int:
+        """How many records are yet to be learnt from, as of a moment ago."""
+        return self._input.lag_records
+
+    async def turn(self) -> None:
+        """Do what there is to do: once."""
+        await self._input.begin(self.progress)
+        await self._take_definitions()
+        self.obey(self.context.control.since(self.progress.commands_offset))
+        arrived = await self._input.read(RECORDS_MAX)
+        steps.reached(Step.READ, PARTITION)
+        if arrived:
+            await asyncio.to_thread(self._learn, arrived)
+            steps.reached(Step.STEPPED, PARTITION)
+        model = await asyncio.to_thread(self._ask) if self._wants_model else None
+        if model is not None or (self._unsaved and self._saved_long_ago):
+            await self._commit(model)
+        if time.monotonic() - self._shown_at >= SHOW_SECONDS:
+            self._shown_at = time.monotonic()
+            self.metrics.stands(self.lag_records, frozen=self.progress.frozen)
+
+    async def end(self) -> None:
+        """Save what was learnt since the last commit."""
+        if self._unsaved and PARTITION in self.context.membership.owned:
+            await self._commit(None)
+
+    async def close(self) -> None:
+        """Put the input away."""
+        await self._input.close()
+
+    # What it is told.
+
+    async def _take_definitions(self) -> None:
+        """Learn on under definitions that were published meanwhile, with the targets that stayed."""
+        published = self.context.control.definitions
+        if published is None or published.identity == self._published.identity:
+            return
+        parts = await asyncio.to_thread(self._learning.parts)
+        self._learning = await asyncio.to_thread(taught, published, parts)
+        self._published, self._unsaved = published, True
+        version, named = published.identity
+        log("trainer").info("Definitions take effect.", version=version, hash=named)
+
+    def obey(self, commands: Iterable[Issued]) -> None:
+        """Take commands, in order: those about models are the trainer's."""
+        for issued in commands:
+            self.progress.commands_offset = issued.offset + 1
+            if isinstance(issued.command, ModelsCommand):
+                self.progress.frozen = issued.command.command == "freeze"
+                self.progress.asked_ms = None  # released, it is asked at once
+                self._unsaved = True
+                log("trainer").info("Models are frozen." if self.progress.frozen else "Models are released.")
+
+    # Learning, in a thread of its own.
+
+    def _learn(self, arrived: list[Arrived]) -> None:
+        self._unsaved = True
+        for record in arrived:
+            self._taken[record.topic, self._lesson(record)] += 1
+
+    def _lesson(self, record: Arrived) -> str:
+        """Learn from one record; return what became of it."""
+        try:
+            content = msgspec.json.decode(record.value or b"")
+            if record.topic == "training-samples":
+                return self._sample(sample_of(content))
+            return self._observation(observation_of(content))
+        except (ValueError, msgspec.DecodeError) as error:
+            log("trainer").warning("A record can't be learnt from and is left out.", topic=record.topic, error=error)
+            return "refused"
+
+    def _sample(self, sample: Sample) -> str:
+        if not self._learning.learn(sample):
+            return "known"
+        self.progress.samples += 1
+        self._pass_time(sample.resolved_ms)
+        return "learnt"
+
+    def _observation(self, observation: Observation) -> str:
+        self._learning.observe(observation)
+        self.progress.observations += 1
+        self._pass_time(observation.observed_ms)
+        return "learnt"
+
+    def _pass_time(self, at_ms: int) -> None:
+        self.progress.clock_ms = max(at_ms, self.progress.clock_ms or at_ms)
+
+    @property
+    def _wants_model(self) -> bool:
+        progress, now = self.progress, time.monotonic()
+        if progress.frozen or progress.clock_ms is None:
+            return False
+        if now - self._asked_at < self.settings.trainer_publish_interval_ms / 1000:
+            return False
+        new_day = progress.asked_ms is None or progress.clock_ms // DAY_MS > progress.asked_ms // DAY_MS
+        return new_day or progress.samples - progress.asked_at >= SAMPLES_PER_MODEL_MAX
+
+    def _ask(self) -> dict[str, Any] | None:
+        """Ask for a model; one that no topic would take isn't published."""
+        progress, self._asked_at, self._unsaved = self.progress, time.monotonic(), True
+        assert progress.clock_ms is not None, "asked when it has learnt"
+        progress.asked_ms, progress.asked_at = progress.clock_ms, progress.samples
+        snapshot = self._learning.snapshot(progress.clock_ms, progress.version + 1)
+        if snapshot is None:
+            return None
+        model: dict[str, Any] = snapshot.model_dump(mode="json")
+        size_bytes = len(msgspec.json.encode(model))
+        if size_bytes > SNAPSHOT_BYTES_MAX:
+            log("trainer").error("A model is too large to be published.", size_bytes=size_bytes, max=SNAPSHOT_BYTES_MAX)
+            return None
+        return model
+
+    # Commit.
+
+    @property
+    def _saved_long_ago(self) -> bool:
+        return time.monotonic() - self.committed_at >= self.settings.trainer_commit_interval_ms / 1000
+
+    async def _commit(self, model: dict[str, Any] | None) -> None:
+        membership, offsets = self.context.membership, await self._input.offsets()
+        self.progress.offsets = self._input.by_topic(offsets)
+        decisions = self._learning.decisions()  # before they are part of what is kept, to be told again
+        parts = await asyncio.to_thread(self._learning.parts)
+        outbox = self._outbox(model, parts)
+        copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
+        async with membership.lock(PARTITION):
+            try:
+                await self._transactions.commit(outbox, copies, lambda: PARTITION in membership.owned)
+            except TooLarge as refused:
+                raise over_size(PARTITION, str(refused)) from refused
+        self.committed_at, self._unsaved = time.monotonic(), False
+        self._tell(model, decisions)
+        self._transactions.assert_no_doubt()
+
+    def _outbox(self, model: dict[str, Any] | None, parts: Mapping[str, bytes]) -> Outbox:
+        outbox = Outbox(self.settings.topic_prefix)
+        if model is not None:
+            self.progress.version = model["version"]
+            self._models.append(str(model["version"]).encode())
+            outbox.take_model(model)
+            outbox.take_tombstones("models", self._models[:-MODELS_KEPT])
+            self._models = self._models[-MODELS_KEPT:]
+        outbox.take_learnt(changes(self.progress, parts))
+        return outbox
+
+    def _tell(self, model: dict[str, Any] | None, decisions: list[dict[str, Any]]) -> None:
+        """Count and log what is true now."""
+        published = None if model is None else (model["version"], model["hash"])
+        self.metrics.learnt(self._taken, published, self._learning.figures())
+        self._taken = Counter()
+        for decision in decisions:
+            told = {f"decision_{name}": value for name, value in decision.items()}
+            log("trainer").info("The learning has decided.", **told)
+        if model is not None:
+            log("trainer").info("A model is published.", version=model["version"], hash=model["hash"])
