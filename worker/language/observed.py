@@ -25,11 +25,12 @@ class Observed(NamedTuple):
 
 
 _PLAIN: Final = (
-    "views_7d", "views_90d", "searches_90d", "cart_adds_7d", "cart_adds_90d", "wishlists_90d", "checkouts_90d",
-    "orders_30d", "orders_90d", "orders_365d", "orders_total", "spend_90d", "spend_365d", "spend_total", "refund_rate",
-    "average_order", "time_since_view", "time_since_cart_add", "time_since_order", "time_since_activity", "age",
-    "cart_items", "cart_value", "sessions_total", "evening_share", "weekend_share", "average_rating", "complaints_90d",
-    "messages_sent_90d", "messages_clicked_90d", "orders_per_month",
+    "views_24h", "views_7d", "views_90d", "searches_90d", "cart_adds_24h", "cart_adds_7d", "cart_adds_90d",
+    "wishlists_90d", "checkouts_90d", "orders_30d", "orders_90d", "orders_365d", "orders_total", "spend_90d",
+    "spend_365d", "spend_total", "refund_rate", "average_order", "time_since_view", "time_since_cart_add",
+    "time_since_order", "time_since_activity", "age", "cart_items", "cart_value", "sessions_total", "evening_share",
+    "weekend_share", "average_rating", "complaints_90d", "messages_sent_90d", "messages_clicked_90d",
+    "orders_per_month",
 )  # fmt: skip
 _DERIVED: Final = (
     Observed("order_recency", "time_since_order * orders_total / age"),
