@@ -1,6 +1,7 @@
 """The benchmarks: figures that a person can reproduce with one command."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,6 +59,27 @@ def bench_kafka(
         print_json(result)
     else:
         console().print(kafka.as_table(result))
+
+
+@bench_app.command("learning", short_help="Measure how well it learns.")
+def bench_learning(
+    as_json: JsonOption = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with known data sets; default: a simulated shop is the data."),
+    ] = None,
+) -> None:
+    """Measure how well and how fast it learns, beside scikit-learn's models refitted on the same samples.
+
+    Known by their names are online_retail*, taobao* and SYNTHETIC_retentioneering*. Takes about ten minutes.
+    """
+    from worker.bench import learning
+
+    result = learning.run(data, _say())
+    if as_json:
+        print_json(result)
+    else:
+        console().print(learning.as_table(result))
 
 
 @bench_app.command("peers", short_help="Measure it beside other stream processors.")

@@ -1,0 +1,88 @@
+"""What learning and scoring cost: samples learnt per second on one core, and µs of CPU that scoring adds per event."""
+
+from statistics import median
+from time import process_time
+from typing import Any, Final
+
+import numpy as np
+
+from schemas.models import Snapshot
+from worker.bench.learning_run import Judged
+from worker.bench.learning_sets import DataSet
+from worker.core.engine import Engine
+from worker.learning.inputs import Sample
+from worker.learning.learners import Linear
+from worker.learning.learning import Learning
+from worker.learning.preparation import prepared
+from worker.learning.recent import Recent
+from worker.learning.settings import BATCH
+
+__all__ = ["field_speed", "linear_speed", "scoring_us"]
+
+Data = dict[str, Any]
+RECORDS: Final = 10_000
+ROUNDS: Final = 3
+WALL_MS: Final = 0
+
+
+def linear_speed(judged: Judged, samples: int) -> float:
+    """Return samples per second of the linear learner once it has seen so many: the second half is timed."""
+    vectors = prepared(judged.features)
+    recent, learner = Recent(), Linear()
+    begun = process_time()
+    for first in range(0, samples, BATCH):
+        rows = np.arange(first, first + BATCH) % len(vectors)
+        for row in rows.tolist():
+            recent.append(vectors[row], int(judged.labels[row]))
+        if first <= samples // 2 < first + BATCH:
+            begun, half = process_time(), first
+        learner.learn_many(vectors[rows], judged.labels[rows], recent)
+    return (samples - half) / (process_time() - begun)
+
+
+def field_speed(data: DataSet, judged: Judged, samples: int) -> float:
+    """Return samples per second of the whole field, from the first one on, waiting and judging included."""
+    learning = Learning(data.under.checked.definitions, {})
+    span_ms = int(judged.resolved_ms[-1] - judged.sampled_ms.min()) + 1
+    begun = process_time()
+    for number in range(samples):
+        turn, row = divmod(number, len(judged.labels))
+        learning.learn(_sample(judged, row, turn * span_ms, number))
+    return samples / (process_time() - begun)
+
+
+def _sample(judged: Judged, row: int, later_ms: int, number: int) -> Sample:
+    return Sample(
+        id=f"{number:032x}",
+        user_id="",
+        target=judged.target,
+        sampled_ms=int(judged.sampled_ms[row]) + later_ms,
+        resolved_ms=int(judged.resolved_ms[row]) + later_ms,
+        label=int(judged.labels[row]),
+        features=judged.features[row],
+        probability=float("nan"),
+        model=None,
+        exposed=(),
+    )
+
+
+def scoring_us(data: DataSet, model: Snapshot) -> Data:
+    """Return µs of CPU per event of the same events without and with a model in force, and what it adds."""
+    without, under = [], []
+    for _ in range(ROUNDS):
+        without.append(_us_per_event(data, None))
+        under.append(_us_per_event(data, model))
+    return {
+        "events": len(data.payloads),
+        "without_us": round(median(without), 2),
+        "with_us": round(median(under), 2),
+        "added_us": round(median(under) - median(without), 2),
+    }
+
+
+def _us_per_event(data: DataSet, model: Snapshot | None) -> float:
+    engine = Engine(data.under.checked, data.under.mapping, clock="event", model=model)
+    begun = process_time()
+    for first in range(0, len(data.payloads), RECORDS):
+        engine.step(data.payloads[first : first + RECORDS], first, wall_ms=WALL_MS)
+    return (process_time() - begun) * 1e6 / len(data.payloads)
