@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support import random_definitions, streams
+from tests.support.pair import BY_USER
 from tests.support.twin import NULL_KEY, Twin
-from tests.support.twin_time import DAY_MS, hexdigits, random_number, written
+from tests.support.twin_time import DAY_MS, blake64, hexdigits, random_number, written
 from tests.support.twin_user import User
 
 START_MS = 1_772_409_600_000
@@ -627,6 +628,58 @@ def test_staleness_is_by_the_wall_and_never_with_the_event_clock() -> None:
         assert story.outcomes[0][0] == outcome
 
 
+# Samples and observations
+
+TARGETS = [
+    {"id": "order", "positive": "order", "horizon": "1h"},
+    {"id": "quiet", "positive": "silence", "horizon": "1h"},
+]
+
+
+@pytest.mark.parametrize(("late", "labels"), [(0, [("order", 1), ("quiet", 0)]), (1, [("order", 0), ("quiet", 1)])])
+def test_a_sample_waits_from_the_end_of_a_session_to_its_deadlines_millisecond(
+    late: int, labels: list[tuple[str, int]]
+) -> None:
+    """Seen at 0:00, sampled at 0:30, one hour: an order at 1:30:00.000 is in it, one a millisecond later isn't."""
+    story = Story(CART, targets=TARGETS)
+    story.tell(0, "Product Viewed")
+    story.tell(90 * MINUTE + late, "Order Completed", total=5)
+    samples = story.twin.samples
+    assert [(s["target"], s["label"]) for s in samples] == labels
+    assert {(at(s["sampled_at"]), at(s["resolved_at"])) for s in samples} == {(30 * MINUTE, 90 * MINUTE)}
+    features = samples[0]["features"]
+    assert [features[name] for name in ("views_7d", "orders_total", "time_since_view", "refund_rate")] == [
+        1,
+        0,
+        1800,
+        None,
+    ]
+
+
+def test_a_user_is_observed_weekly_while_she_may_be_profiled() -> None:
+    """Every week from the instant of her id on, for 90 days; after her consent is withdrawn not at all."""
+    for consent, weeks in ((True, 13), (False, 1)):
+        story = Story(CART, targets=TARGETS)
+        first = (blake64("u") - START_MS) % (7 * DAY_MS)
+        story.tell(0, "Product Viewed")
+        story.tell(3 * DAY_MS, "identify", consent={"profiling": consent})
+        story.until(200 * DAY_MS)
+        found = [at(o["observed_at"]) for o in story.twin.observations]
+        assert found == [first + week * 7 * DAY_MS for week in range(weeks)]
+        assert [s for s in story.twin.samples if at(s["resolved_at"]) > 3 * DAY_MS] == [] or consent
+
+
+def test_a_sample_names_the_campaigns_that_fired_while_it_waited() -> None:
+    """The reminder of 0:30 is named by the sample of 0:30 and not by that of a day later."""
+    story = Story(CART, targets=TARGETS[:1], campaigns=[reminder(), reminder(holdout=1.0) | {"id": "held"}])
+    story.tell(0, "Product Added")
+    story.tell(DAY_MS, "Product Viewed")
+    story.until(DAY_MS + 2 * HOUR)
+    assert [(at(s["sampled_at"]), s["exposed"]) for s in story.twin.samples] == [
+        (30 * MINUTE, ["reminder"]), (DAY_MS + 30 * MINUTE, [])
+    ]  # fmt: skip
+
+
 # Reading
 
 
@@ -761,6 +814,7 @@ def test_evaluating_in_between_shows_nowhere(seed: int, monkeypatch: pytest.Monk
         twin = Twin(definitions, HASH, model=model)
         for offset, payload in enumerate(payloads):
             twin.record(offset, payload)
-        told.append((twin.transitions, twin.decisions, twin.triggers, twin.conversions, twin.memberships()))
+        made = [getattr(twin, topic) for topic in BY_USER]
+        told.append([*made, twin.memberships()])
     assert told[0] == told[1]
     assert told[0][0]
