@@ -323,3 +323,25 @@ def test_the_definitions_in_force_have_to_be_accepted() -> None:
     """Nothing is guessed about what a version meant."""
     with pytest.raises(OtherReleaseError, match="refuses the definitions in force"):
         restored(told_under(spoilt=2, model=False, left_over=False)[0])
+
+
+def test_a_model_that_this_release_cannot_use_is_as_if_there_were_none() -> None:
+    """Of other features, say: members stay, nobody is scored until there is another; a replay of the points ends."""
+    likely = {"id": "likely", "enter": 'probability("purchase_7d") > 0', "exit": 'probability("purchase_7d") < 0'}
+    targets = [{"id": "purchase_7d", "positive": "order", "horizon": "7d"}]
+    story = Story(likely, targets=targets)
+    log = Changelog(story.engine)
+    points = [version_point(story.engine, story.definitions, None)]
+    story.tell(0, "Product Viewed")
+    model = Snapshot.model_validate(random_definitions.snapshot(random.Random(1)))
+    story.take(story.engine.publish(model=model, wall_ms=WALL_MS))
+    points.append(version_point(story.engine, None, model.model_copy(update={"feature_schema": "0" * 16})))
+    for point in points:
+        log.point(point)
+    assert story.engine.version.model is not None
+    engine, _ = restored(log.records(9, 4))
+    assert engine.version.model is None
+    assert engine.members() == story.engine.members() == {"likely": 1}
+    assert engine.publish(model=model, wall_ms=WALL_MS).transitions == []
+    with pytest.raises(OtherReleaseError, match="can't use a model"):
+        list(versions_of(points))

@@ -40,7 +40,7 @@ def prepare(
         value = number(p, s, o.scratch, slot, clock, entry["first"], entry["last"])
         if math.isnan(value) or math.isinf(value):
             value = entry["missing"]
-        if entry["log"] == 1:
+        if entry["log"] == 1 and value != 0.0:  # as most counts are
             value = math.copysign(math.log1p(abs(value)), value)
         o.features[place] = (value - entry["mean"]) / entry["scale"]
 
@@ -64,8 +64,10 @@ def _logistic(p: Program, o: Outputs, target: Row) -> float:
     """Return a linear target's probability over the prepared features."""
     total = 0.0
     first = target["inputs_first"]
-    for place in range(first, target["inputs_last"]):
-        total += p.weights[target["weights"] + place - first] * o.features[place]
+    last = target["inputs_last"]
+    weights = target["weights"] - first
+    for place in range(first, last):
+        total += p.weights[weights + place] * o.features[place]
     total += float(target["intercept"])
     # Beyond 700 the exponential leaves the range of doubles; the probability is 0 or 1 long before.
     return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
