@@ -1,4 +1,4 @@
-"""The engine's scores are river's own, to within 1e-6: whatever the model is, what river predicts, the pass predicts.
+"""The engine's scores are river's own, to within 1e-6: what river predicts, the pass predicts from what was exported.
 
 Users are told by events so that their features are given numbers; their scores are what reasons show.
 """
@@ -8,10 +8,13 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from river import cluster, linear_model, optim, preprocessing, tree
 
 from tests.core.support import Story
+from worker.learning.exports import linear_of, trees_of
+from worker.learning.preparation import NAMES
 
 FEATURES = ("average_rating", "cart_items", "cart_value")
 TARGETS = [{"id": "t", "positive": "order", "horizon": "7d"}]
@@ -64,46 +67,16 @@ def inputs_of(scaler: preprocessing.StandardScaler) -> list[dict[str, Any]]:
     return [{"name": name, "mean": scaler.means[name], "scale": math.sqrt(scaler.vars[name])} for name in FEATURES]
 
 
-class Flat:
-    """A tree of river's as lists of nodes.
+def logged(vector: Vector) -> Vector:
+    """A vector as learners are given it."""
+    return {name: math.copysign(math.log1p(abs(value)), value) for name, value in vector.items()}
 
-    A branch under drift has an alternate, in river 0.26 always a leaf; those on the way down vote with the leaf, each
-    weighted by the inverse of its squared error, so each leaf holds the vote of its path.
-    """
 
-    def __init__(self, grown: Any) -> None:
-        self.tree = grown
-        self.alternates = 0
-        self.lists: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
-        self.add(grown._root, [])
-
-    def add(self, node: Any, votes: list[Any]) -> int:
-        """Add a node and what is below it; return its place."""
-        lists, place = self.lists, len(self.lists["value"])
-        is_leaf = not hasattr(node, "children")
-        for name, value in (
-            ("feature", -1 if is_leaf else FEATURES.index(node.feature)),
-            ("threshold", 0.0 if is_leaf else node.threshold),
-            ("left", -1),
-            ("right", -1),
-            ("value", self.share([*votes, node]) if is_leaf else 0.5),
-        ):
-            lists[name].append(value)
-        if not is_leaf:
-            self.alternates += node._alternate_tree is not None
-            below = [*votes, *([node._alternate_tree] if node._alternate_tree else [])]
-            lists["left"][place], lists["right"][place] = (self.add(child, below) for child in node.children)
-        return place
-
-    def share(self, leaves: list[Any]) -> float:
-        """The probability that leaves give together."""
-        votes = [leaf.prediction({}, tree=self.tree) for leaf in leaves]
-        positive = sum(vote.get(True, 0.0) for vote in votes)
-        return float(positive / (positive + sum(vote.get(False, 0.0) for vote in votes)))
-
-    def content(self) -> dict[str, Any]:
-        """As a snapshot has it."""
-        return {"kind": "trees", "inputs": [{"name": name} for name in FEATURES], **self.lists, "roots": [0]}
+def alternates(branch: Any) -> int:
+    """How many alternates there are in a tree, under branches whose error rose."""
+    if not hasattr(branch, "children"):
+        return 0
+    return (branch._alternate_tree is not None) + sum(map(alternates, branch.children))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -114,34 +87,33 @@ def test_a_scaled_logistic_regression_scores_as_rivers(seed: int) -> None:
     regression = linear_model.LogisticRegression(optim.SGD(rng.uniform(0.01, 1)))
     pipeline = scaler | regression
     for vector, label in labelled(rng, 1_500):
-        pipeline.learn_one(vector, label)
+        pipeline.learn_one(logged(vector), label)
     fresh = vectors(rng, 60)
-    weights = [regression.weights[name] for name in FEATURES]
-    target = {
-        "kind": "linear", "inputs": inputs_of(scaler), "weights": weights, "intercept": regression.intercept
-    }  # fmt: skip
-    expected = [pipeline.predict_proba_one(vector)[True] for vector in fresh]
+    means = np.array([scaler.means.get(name, 0.0) for name in NAMES])
+    deviations = np.sqrt([scaler.vars.get(name, 1.0) for name in NAMES])
+    target = linear_of(means, deviations, regression).content()
+    expected = [pipeline.predict_proba_one(logged(vector))[True] for vector in fresh]
     assert max(expected) - min(expected) > 0.1
     assert shown(SCORED, {"targets": {"t": target}}, fresh) == pytest.approx(expected, rel=0, abs=1e-6)
 
 
 def test_adaptive_trees_score_as_rivers() -> None:
     """Learnt on streams with drift, and asked while there is an alternate that votes, if there is one."""
-    alternates = nodes = 0
+    voting = nodes = 0
     for seed in SEEDS:
         rng = random.Random(seed)
         grown = tree.HoeffdingAdaptiveTreeClassifier(
             grace_period=50, delta=1e-3, leaf_prediction="mc", drift_window_threshold=50, seed=seed
         )
         for place, (vector, label) in enumerate(labelled(rng, 4_000)):
-            grown.learn_one(vector, label)
-            if place > 2_000 and place % 20 == 0 and Flat(grown).alternates:
+            grown.learn_one(logged(vector), label)
+            if place > 2_000 and alternates(grown._root):
                 break
-        flat, fresh = Flat(grown), vectors(rng, 60)
-        expected = [grown.predict_proba_one(vector)[True] for vector in fresh]
-        assert shown(SCORED, {"targets": {"t": flat.content()}}, fresh) == pytest.approx(expected, rel=0, abs=1e-6)
-        alternates, nodes = alternates + flat.alternates, nodes + len(flat.lists["value"])
-    assert alternates > 0
+        target, fresh = trees_of(grown).content(), vectors(rng, 60)
+        expected = [grown.predict_proba_one(logged(vector))[True] for vector in fresh]
+        assert shown(SCORED, {"targets": {"t": target}}, fresh) == pytest.approx(expected, rel=0, abs=1e-6)
+        voting, nodes = voting + alternates(grown._root), nodes + len(target["value"])
+    assert voting > 0
     assert nodes > 5 * len(SEEDS)
 
 
