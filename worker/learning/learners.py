@@ -19,7 +19,9 @@ from worker.learning.preparation import NAMES, Vectors
 from worker.learning.recent import Recent
 from worker.learning.settings import (
     BATCH,
-    L2,
+    L2_LEAST,
+    L2_SAMPLES,
+    PRIOR_HURRIED,
     PRIOR_MEMORY,
     RATE,
     RATE_INTERCEPT,
@@ -45,6 +47,9 @@ class Learner(Protocol):
     def export(self) -> Export:
         """Return what it knows as plain numbers."""
 
+    def hurry(self, recent: Recent) -> None:
+        """After an alarm: let what comes from now on count for more."""
+
     def state(self) -> Any:
         """Return plain data that `restore` takes."""
 
@@ -61,13 +66,19 @@ class Prior:
     def learn_many(self, vectors: Vectors, labels: Labels, recent: Recent) -> None:
         """Count."""
         del vectors, recent
-        kept = 1.0 - len(labels) / PRIOR_MEMORY if self._samples >= PRIOR_MEMORY else 1.0
+        kept = min(1.0, PRIOR_MEMORY / (self._samples + len(labels)))
         self._positives = self._positives * kept + float(np.count_nonzero(labels))
         self._samples = self._samples * kept + len(labels)
 
     def export(self) -> Export:
         """Return the rate, for everybody (with one sample of each kind added: never 0 or 1)."""
         return constant((self._positives + 1.0) / (self._samples + 2.0))
+
+    def hurry(self, recent: Recent) -> None:
+        """Forget all but so many."""
+        del recent
+        kept = min(1.0, PRIOR_HURRIED / max(self._samples, 1.0))
+        self._positives, self._samples = self._positives * kept, self._samples * kept
 
     def state(self) -> Any:
         """Return the counts."""
@@ -90,16 +101,19 @@ class Linear:
     def __init__(self) -> None:
         self._scaler = StandardScaler()
         self._optimizer = Adam(RATE)
-        self._regression = LogisticRegression(self._optimizer, l2=L2, intercept_lr=RATE_INTERCEPT)
+        self._regression = LogisticRegression(self._optimizer, l2=L2_LEAST, intercept_lr=RATE_INTERCEPT)
+        self._since = 0  # the number of the first sample that is replayed: that of the last alarm
 
     def learn_many(self, vectors: Vectors, labels: Labels, recent: Recent) -> None:
         """Learn the new once, and replayed ones with and after them, drawn by the count of samples so far."""
         self._scaler.learn_many(_frame(vectors))
         for name, variance in self._scaler.vars.items():
             self._scaler.vars[name] = max(variance, 0.0)  # a constant's can come out below 0
+        self._regression.l2 = max(L2_LEAST, L2_SAMPLES / recent.count)
         draw = np.random.default_rng((SEED, recent.count))
-        for step in range(max(1, min(STEPS_MOST, 2 * RECENT // recent.count))):
-            drawn = draw.integers(recent.count - recent.held, recent.count, REPLAYED if step == 0 else BATCH + REPLAYED)
+        first = max(self._since, recent.count - recent.held)
+        for step in range(max(1, min(STEPS_MOST, 2 * RECENT // (recent.count - self._since)))):
+            drawn = draw.integers(first, recent.count, REPLAYED if step == 0 else BATCH + REPLAYED)
             older, known = recent.at(drawn)
             rows = np.concatenate([vectors, older]) if step == 0 else older
             self._step(rows, np.concatenate([labels, known]) if step == 0 else known)
@@ -117,20 +131,24 @@ class Linear:
         """Return scaling and weights."""
         return linear_of(*self._scaling(), self._regression)
 
+    def hurry(self, recent: Recent) -> None:
+        """Learn as in the beginning, and replay nothing from before this mini-batch."""
+        self._since = recent.count - recent.count % BATCH
+
     def state(self) -> Any:
         """Return everything: scaler, weights, and the optimiser's moments; None before the first mini-batch."""
         if self._optimizer.n_iterations == 0:
             return None
         tables = (self._scaler.counts, self._scaler.means, self._scaler.vars, self._regression.weights)
         columns = [[float(table[name]) for name in NAMES] for table in (*tables, self._optimizer.m, self._optimizer.v)]
-        return [columns, float(self._regression.intercept), self._optimizer.n_iterations]
+        return [columns, float(self._regression.intercept), self._optimizer.n_iterations, self._since]
 
     def restore(self, state: Any, recent: Recent) -> None:
         """Take everything."""
         del recent
         if state is None:
             return
-        (counts, means, variances, weights, first, second), intercept, iterations = state
+        (counts, means, variances, weights, first, second), intercept, iterations, self._since = state
         named = (dict(zip(NAMES, column, strict=True)) for column in (counts, means, variances))
         self._scaler = StandardScaler._from_state(*named)  # noqa: SLF001 - river's way to resume
         self._regression._weights.update(dict(zip(NAMES, weights, strict=True)))  # noqa: SLF001 - no public way in
@@ -159,6 +177,9 @@ class Tree:
     def export(self) -> Export:
         """Return the tree."""
         return trees_of(self._tree)
+
+    def hurry(self, recent: Recent) -> None:
+        """Do nothing: each of its branches watches its own error."""
 
     def state(self) -> Any:
         """Return nothing: `recent` is its memory."""

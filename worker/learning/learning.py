@@ -10,19 +10,20 @@ from typing import Any, Final
 import msgspec
 
 from schemas.definitions import Definitions
-from schemas.models import Snapshot
+from schemas.models import Snapshot, sealed
 from worker.language.observed import OBSERVED_HASH
 from worker.learning.figures import Figure
 from worker.learning.identities import Identities
 from worker.learning.inputs import Observation, Sample
 from worker.learning.measured import target_figures, target_metrics
+from worker.learning.population import Population
 from worker.learning.settings import DECISIONS_KEPT
 from worker.learning.target import TargetLearning
+from worker.learning.wanted import wanted
 
 __all__ = ["Learning"]
 
 MAIN: Final = "learning"
-NO_HASH: Final = "0" * 64
 
 
 class Learning:
@@ -51,6 +52,7 @@ class Learning:
         self._targets = {
             target.id: TargetLearning(target, _under(f"target/{target.id}/", known)) for target in definitions.targets
         }
+        self._population = Population(*wanted(definitions), parts=known)
 
     def learn(self, sample: Sample) -> bool:
         """Take a sample in. False if its id came before, or its target isn't one of the definitions."""
@@ -64,6 +66,8 @@ class Learning:
     def observe(self, observation: Observation) -> None:
         """Take an observation in."""
         self._pass_time(observation.observed_ms)
+        self._population.observe(observation)
+        self._decided(self._population.decisions())
 
     def _pass_time(self, now_ms: int) -> None:
         """Move the clock, which is the latest time seen, and let every target learn what is due."""
@@ -84,7 +88,7 @@ class Learning:
     def snapshot(self, at_ms: int, version: int) -> Snapshot | None:
         """Return what is known at `at_ms` as a snapshot of that version; None without news since the last one."""
         del at_ms
-        if not any(target.has_news() for target in self._targets.values()):
+        if not self._population.has_news() and not any(target.has_news() for target in self._targets.values()):
             return None
         entries = {name: target.give() for name, target in self._targets.items()}
         content = {
@@ -94,8 +98,9 @@ class Learning:
             "training": self._training(),
             "metrics": {name: target_metrics(target) for name, target in self._targets.items()},
             "decisions": self._recent,
+            **self._population.snapshot_parts(),
         }
-        return _snapshot(content, version)
+        return sealed(version, content)
 
     def _training(self) -> dict[str, int]:
         spans = [target.learnt_ms for target in self._targets.values() if target.evidence["samples"]]
@@ -107,7 +112,7 @@ class Learning:
         found = {MAIN: msgspec.msgpack.encode(main), **dict(self._identities.parts())}
         for name, target in self._targets.items():
             found |= {f"target/{name}/{part}": data for part, data in target.parts()}
-        return found
+        return found | self._population.parts()
 
     def decisions(self) -> list[dict[str, Any]]:
         """Return what was decided since this was last asked, oldest first, each with its numbers and `at_ms`."""
@@ -116,18 +121,12 @@ class Learning:
 
     def figures(self) -> list[Figure]:
         """Return the numbers of the metrics page."""
-        return [
-            figure
-            for name, target in self._targets.items()
-            for figure in target_figures(target, self._thresholds.get(name, ()))
-        ]
+        figures = self._population.figures()
+        for name, target in self._targets.items():
+            figures += target_figures(target, self._thresholds.get(name, ()))
+        return figures
 
 
 def _under(prefix: str, parts: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the parts below a prefix, by the rest of their names."""
     return {name.removeprefix(prefix): data for name, data in parts.items() if name.startswith(prefix)}
-
-
-def _snapshot(content: dict[str, Any], version: int) -> Snapshot:
-    draft = Snapshot.model_validate({"version": version, "hash": NO_HASH, **content})
-    return draft.model_copy(update={"hash": draft.content_hash})

@@ -58,13 +58,16 @@ class Days:
         place = bisect_right(self._midnights, at_ms) - 1
         return self._scorers[place] if place >= 0 else {}
 
+    def state(self) -> list[int]:
+        """Return the midnights, by which `restore` finds the parts."""
+        return self._midnights
+
     def parts(self) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes) of every day."""
         for midnight_ms, scorers in zip(self._midnights, self._scorers, strict=True):
             yield f"day/{midnight_ms}", msgspec.msgpack.encode(scorers)
 
-    def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Become what `parts` were given by."""
-        days = sorted((int(name.removeprefix("day/")), data) for name, data in parts.items() if name.startswith("day/"))
-        for midnight_ms, data in days:
-            self.add(midnight_ms, msgspec.msgpack.decode(data, type=dict[str, Scorer]))
+    def restore(self, state: list[int], parts: Mapping[str, bytes]) -> None:
+        """Become what `state` and `parts` were given by."""
+        for midnight_ms in state:
+            self.add(midnight_ms, msgspec.msgpack.decode(parts[f"day/{midnight_ms}"], type=dict[str, Scorer]))

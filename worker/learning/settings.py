@@ -7,9 +7,9 @@ from typing import Final
 
 __all__ = [
     "ALPHA_PROMOTION", "ALPHA_ROLLBACK", "BATCH", "CALIBRATED", "CALIBRATION_PRIOR", "COMPARED_LEAST", "DAY_MS",
-    "DECISIONS_KEPT", "EPOCH", "EVALUATED", "EVIDENCE_LEAST", "EXPORTS_MOST", "IDS_REMEMBERED", "L2", "LOG_LOSS_CLIP",
-    "NEVER_S", "NEWS_LEAST", "NEWS_ROWS", "PRIOR_MEMORY", "RATE", "RATE_INTERCEPT", "RECENT", "REPLAYED", "SCALE_LEAST",
-    "SEED", "STEPS_MOST", "TREE", "WAITING_MOST",
+    "DECISIONS_KEPT", "EPOCH", "EVALUATED", "EVIDENCE_LEAST", "EXPORTS_MOST", "IDS_REMEMBERED", "L2_LEAST",
+    "L2_SAMPLES", "LOG_LOSS_CLIP", "NEVER_S", "NEWS_LEAST", "NEWS_ROWS", "PRIOR_HURRIED", "PRIOR_MEMORY", "RATE",
+    "RATE_INTERCEPT", "RECENT", "REPLAYED", "SCALE_LEAST", "SEED", "STEPS_MOST", "TREE", "WAITING_MOST",
 ]  # fmt: skip
 
 DAY_MS: Final = 86_400_000
@@ -20,20 +20,22 @@ NEVER_S: Final = 2 * 365 * 86_400.0  # stands for the time since what never was:
 SCALE_LEAST: Final = 0.05  # of a prepared feature: one that hardly varies isn't blown up where it does
 
 # The linear learner: each mini-batch of new samples comes with as many older ones, drawn from the recent; while there
-# are few, each is looked at more often: a mean gradient's step is too little of them.
+# are few, more steps are taken over drawn ones: a mean gradient's single step is too little of them.
 BATCH: Final = 128
 REPLAYED: Final = 128
-STEPS_MOST: Final = 8  # at the beginning; one from 2 x RECENT on
-RATE: Final = 0.02  # Adam's
+STEPS_MOST: Final = 32  # at the beginning; one from 2 x RECENT on
+RATE: Final = 0.005  # Adam's: a faster one follows the first weeks' noise
 RATE_INTERCEPT: Final = 0.05
-L2: Final = 1e-3
+L2_SAMPLES: Final = 300  # what weights of zero are worth: the penalty is this by the count of samples, and at least
+L2_LEAST: Final = 1e-3
 RECENT: Final = 8_192  # kept whole: replayed, and learnt anew by a tree that is resumed
 
 # The tree
-TREE: Final = {"grace_period": 200, "delta": 1e-4, "tau": 0.05, "max_depth": 6, "leaf_prediction": "mc"}
+TREE: Final = {"grace_period": 50, "delta": 1e-2, "tau": 0.1, "max_depth": 5, "leaf_prediction": "mc"}
 
 # The floor: the rate of positives among about this many last ones
 PRIOR_MEMORY: Final = 4_096
+PRIOR_HURRIED: Final = 256  # what it remembers of before an alarm
 
 # Honest scores: an export a day, for the longest horizon and a month of lateness, at most so many
 EXPORTS_MOST: Final = 400

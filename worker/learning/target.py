@@ -14,6 +14,7 @@ import numpy as np
 from schemas.definitions import Target
 from worker.language.observed import OBSERVED_HASH
 from worker.learning.contenders import FLOOR, field
+from worker.learning.drift import TargetDrift
 from worker.learning.evaluation import Window, log_losses
 from worker.learning.inputs import Sample
 from worker.learning.preparation import prepared
@@ -51,6 +52,7 @@ class TargetLearning:
         self._exported = 0  # samples learnt by the last export
         self._recent, self._waiting, self._days = Recent(), Waiting(), Days()
         self._comparisons = self._new_comparisons()
+        self._drift, self.alarms = TargetDrift(), 0
         self._given: tuple[str, Scorer | None] = (FLOOR, None)
         self._decisions: list[dict[str, Any]] = []
         self._restore(parts)
@@ -106,14 +108,25 @@ class TargetLearning:
         standing = self._days.standing(sample.sampled_ms)
         if not standing:
             return
-        losses = {}
-        for name, scorer in standing.items():
-            raw, score = scorer.scores(sample.vector[np.newaxis])
+        scores = {name: scorer.scores(sample.vector[np.newaxis]) for name, scorer in standing.items()}
+        for name, (raw, score) in scores.items():
             self.field[name].window.append(float(raw[0]), float(score[0]), sample.label)
-            losses[name] = float(log_losses(score, np.array([sample.label]))[0])
+        found = log_losses(np.array([score[0] for _, score in scores.values()]), np.full(len(scores), sample.label))
+        losses = dict(zip(scores, found.tolist(), strict=True))
         for name, comparison in self._comparisons.items():
             comparison.add(losses[self.champion] - losses[name], sample.label)
+        self._watch(sample, losses[self.champion])
         self._decide()
+
+    def _watch(self, sample: WaitingSample, loss: float) -> None:
+        """Raise an alarm if the champion's loss has risen: then every learner is to hurry."""
+        shift = self._drift.update(sample.due_ms, sample.id, loss)
+        if shift is None:
+            return
+        self.alarms += 1
+        self._note("alarm", what="loss", model=self.champion, before=shift.before, after=shift.after, n=shift.newer)
+        for contender in self.field.values():
+            contender.learner.hurry(self._recent)
 
     def _decide(self) -> None:
         """Put a learner that is proven better in the champion's place, once there is evidence."""
@@ -132,21 +145,14 @@ class TargetLearning:
         return ALPHA_ROLLBACK if self._goes_back(name) else ALPHA_PROMOTION / len(self._comparisons)
 
     def _crown(self, name: str, bound: float, alpha: float) -> None:
-        comparison = self._comparisons[name]
-        decision = {
-            "kind": "rolled_back" if self._goes_back(name) else "promoted",
-            "target": self.target.id,
-            "model": name,
-            "instead_of": self.champion,
-            "at_ms": self._clock_ms,
-            "n": comparison.n,
-            "gain": comparison.mean,
-            "bound": bound,
-            "alpha": alpha,
-        }
-        self._decisions.append(decision)
+        kind = "rolled_back" if self._goes_back(name) else "promoted"
+        shown = self._comparisons[name]
+        self._note(kind, model=name, instead_of=self.champion, n=shown.n, gain=shown.mean, bound=bound, alpha=alpha)
         self.champion, self._predecessor = name, self.champion
-        self._comparisons = self._new_comparisons()
+        self._comparisons, self._drift = self._new_comparisons(), TargetDrift()
+
+    def _note(self, kind: str, **numbers: Any) -> None:
+        self._decisions.append({"kind": kind, "target": self.target.id, "at_ms": self._clock_ms, **numbers})
 
     def decisions(self) -> list[dict[str, Any]]:
         """Return what was decided since this was last asked."""
@@ -201,6 +207,9 @@ class TargetLearning:
             "learnt": [self._recent.count, self._positives, self._learnt_from_ms, self._learnt_until_ms],
             "clock": [self._clock_ms, self._exported],
             "live": self.live.state(),
+            "waiting": self._waiting.state(),
+            "days": self._days.state(),
+            "drift": [self._drift.state(), self.alarms],
             "field": {name: contender.state() for name, contender in self.field.items()},
             "comparisons": self._comparisons,
             "given": self._given,
@@ -216,8 +225,10 @@ class TargetLearning:
         self._clock_ms, self._exported = state["clock"]
         self.live = Window(state["live"])
         self._recent.restore(count, parts)
-        self._waiting.restore(parts)
-        self._days.restore(parts)
+        self._waiting.restore(state["waiting"], parts)
+        self._days.restore(state["days"], parts)
+        drift, self.alarms = state["drift"]
+        self._drift = TargetDrift(drift)
         for name, contender in self.field.items():
             contender.restore(state["field"][name], self._recent)
         self._comparisons = msgspec.convert(state["comparisons"], dict[str, Comparison])

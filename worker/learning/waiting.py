@@ -47,6 +47,10 @@ class Waiting:
         while self._heap and (self._heap[0].due_ms <= until_ms or len(self._heap) > WAITING_MOST):
             yield heapq.heappop(self._heap)
 
+    def state(self) -> int:
+        """Return how many there are, by which `restore` finds the parts."""
+        return len(self._heap)
+
     def parts(self) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes)."""
         ordered = sorted(self._heap)
@@ -54,9 +58,9 @@ class Waiting:
             rows = [(*sample[:5], sample.vector.tobytes()) for sample in ordered[first : first + BLOCK]]
             yield f"waiting/{first // BLOCK}", msgspec.msgpack.encode(rows)
 
-    def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Become what `parts` were given by."""
+    def restore(self, state: int, parts: Mapping[str, bytes]) -> None:
+        """Become what `state` and `parts` were given by."""
         rows = list[tuple[int, str, int, int, float, bytes]]
-        for name, data in parts.items():
-            for row in msgspec.msgpack.decode(data, type=rows) if name.startswith("waiting/") else ():
+        for first in range(0, state, BLOCK):
+            for row in msgspec.msgpack.decode(parts[f"waiting/{first // BLOCK}"], type=rows):
                 self.put(WaitingSample(*row[:5], np.frombuffer(row[5], dtype=np.float32)))
