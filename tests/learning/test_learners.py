@@ -70,7 +70,7 @@ def test_the_linear_scaling_is_rivers() -> None:
 def test_the_trees_export_scores_as_river_does(seed: int) -> None:
     """Within 1e-9, after the truth turned over too, when alternate leaves answer beside the old ones."""
     learner = Tree()
-    taught(learner, seed, 24, turn_at=14)
+    taught(learner, seed, 40, turn_at=25)
     export = learner.export()
     river = [positive(learner._tree.predict_proba_one(named(vector))) for vector in strangers()]
     np.testing.assert_allclose(export.raw(strangers()), river, atol=1e-9)

@@ -180,6 +180,16 @@ def test_little_of_what_is_known_changes_from_one_sample_to_the_next() -> None:
     assert len(changed) <= 5 < len(parts)
 
 
+def test_many_that_wait_are_kept_in_parts_that_fit_a_record() -> None:
+    """5,000 positives whose horizon isn't over: all are there again, in parts below the limit."""
+    features = stream(20, 1)[0].features
+    learnt = after(sample(number, START + number, 1, features) for number in range(5_000))
+    assert max(map(len, learnt.parts().values())) <= PART_BYTES_MOST
+    resumed = learning(learnt.parts())
+    resumed.learn(sample(5_000, START + HORIZON, 1, features))  # resolved a day later, when all are due
+    assert resumed._targets["purchase"].evidence["samples"] == 5_000
+
+
 def test_labels_out_of_order_and_late_are_learnt_in_the_order_of_deadlines() -> None:
     """Delivered in any order before their horizon is over, samples make the same learner."""
     samples = [one for one in stream(10, 2_000) if one.label]

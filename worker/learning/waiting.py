@@ -18,7 +18,7 @@ from worker.learning.settings import WAITING_MOST
 
 __all__ = ["Waiting", "WaitingSample"]
 
-BLOCK: Final = 4_096  # samples of a part: at most 850 KB
+BLOCK: Final = 2_048  # samples of a part: half a megabyte with 50 features
 
 
 class WaitingSample(NamedTuple):
