@@ -9,6 +9,7 @@ import warnings
 
 import hypothesis.strategies as st
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 
 from tests.observe.support import Lines, logging_to, written
@@ -44,6 +45,19 @@ def test_what_python_warns_of_is_logged() -> None:
     line = json.loads(text)
     assert (line["level"], line["logger"]) == ("warning", "py.warnings")
     assert "DeprecationWarning: An old way" in line["event"]
+
+
+def test_a_broker_that_went_is_no_traceback_of_a_librarys(lines: Lines) -> None:
+    """It is logged as unexpected, with all of its frames; what nobody expects keeps its traceback."""
+    for error in (KafkaConnectionError("gone"), ConnectionResetError("gone"), AttributeError("ours")):
+        logging.getLogger("aiokafka.producer.sender").error("Unexpected error in sender routine", exc_info=error)
+    expected, reset, unexpected = lines()
+    assert (expected["error"], reset["error"]) == (
+        "KafkaConnectionError: KafkaConnectionError: gone",
+        "ConnectionResetError: gone",
+    )
+    assert "traceback" not in expected.keys() | reset.keys()
+    assert "AttributeError" in unexpected["traceback"]
 
 
 def test_a_message_whose_arguments_do_not_fit_is_told_without_them() -> None:

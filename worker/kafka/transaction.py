@@ -22,7 +22,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import IllegalOperation, InvalidTxnState, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    IllegalOperation,
+    InvalidTxnState,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NodeNotReadyError,
+)
 
 from worker.kafka import clients, steps
 from worker.kafka.outbox import Outbox, Outgoing
@@ -67,7 +73,12 @@ class Transactions:
         self._producer = clients.producer(self.settings, self._id)
         self._records = 0
         async with asyncio.timeout(FENCE_SECONDS_MAX):
-            await self._producer.start()
+            try:
+                await self._producer.start()
+            except (
+                AssertionError
+            ) as error:  # a broker that is starting itself answers without naming any, itself included
+                raise NodeNotReadyError(str(error)) from None
         self._unanswered = False
         self._watch(self._producer.client)
         steps.reached(Step.FENCED, self.partition)

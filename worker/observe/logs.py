@@ -5,6 +5,7 @@ that quote their input are told by type and place, and aiokafka is never let bel
 keys and values. Everything but printable ASCII is escaped, so that no text can forge a line or drive a terminal.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from worker.observe.harmless import PERSONAL, error_text, plain, traceback_text
 from worker.observe.repeats import Repeats
@@ -22,6 +24,7 @@ from worker.observe.repeats import Repeats
 __all__ = ["AT_LEAST_INFO", "configure", "log"]
 
 AT_LEAST_INFO = ("aiokafka", "kafka", "faust", "mode")
+EXPECTED = (KafkaError, OSError, asyncio.CancelledError)  # of libraries: a broker went, not a mistake of anybody's
 
 
 def configure(level: str, stream: TextIO) -> None:
@@ -80,8 +83,9 @@ class _Lines(logging.StreamHandler[TextIO]):
             "level": record.levelname.lower(), "logger": record.name, "event": plain(_event(record)),
         }  # fmt: skip
         fields = {name: plain(value) for name, value in _fields(record).items() if name not in PERSONAL}
-        if record.exc_info and record.exc_info[1] is not None:
-            fields["traceback"] = traceback_text(record.exc_info[1])
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            expected = record.name.partition(".")[0] in AT_LEAST_INFO and isinstance(error, EXPECTED)
+            fields |= {"error": error_text(error)} if expected else {"traceback": traceback_text(error)}
         return json.dumps(own | fields | own, ensure_ascii=True)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  as logging names it
