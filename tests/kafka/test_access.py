@@ -37,6 +37,9 @@ OPERATORS_COMMANDS = (
     ("definitions", "history"),
     ("campaigns", "pause", "cart_reminder"),
     ("campaigns", "resume", "cart_reminder"),
+    ("models", "list"),
+    ("models", "freeze"),
+    ("models", "freeze", "--release"),
     ("explain", "u-7"),
     ("status",),
     ("events", "check"),
@@ -271,15 +274,24 @@ def test_a_deployment_lives_with_what_its_roles_are_allowed(guarded: Broker, pre
     shoal(given["operator"], "definitions", "publish", file)
     order = {"type": "track", "event": "Order Completed", "userId": "u-7", "timestamp": "2026-11-22T10:15:00Z"}
     event = {"clock": "event", "log_level": "DEBUG", "http_port": "0"}
-    with running(given["worker"] | event, "worker", said=said) as worker:
+    learns = running(given["trainer"] | event, "trainer", said=tmp_path / "trainer")
+    with running(given["worker"] | event, "worker", said=said) as worker, learns as trainer:
         within_a_minute(write_event(load(**given["producer"]), order))
         assert within_a_minute(first_change(load(**given["consumer"])))["user_id"] == "u-7"
         shoal_in_turn(given["operator"], OPERATORS_COMMANDS)
-        worker.terminate()
-        assert worker.wait(60) == 0
-    logged = said.read_text(encoding="utf-8")
+        within_a_minute(until_said(tmp_path / "trainer", "The trainer learns."))
+        for process in (worker, trainer):
+            process.terminate()
+        assert [worker.wait(60), trainer.wait(60)] == [0, 0]
+    logged = said.read_text(encoding="utf-8") + (tmp_path / "trainer").read_text(encoding="utf-8")
     assert "The worker has ended." in logged
     assert [user for user in USERS.values() if f"password of {user}" in logged] == []
+
+
+async def until_said(file: Path, words: str) -> None:
+    """Wait until a log says something."""
+    while words not in file.read_text(encoding="utf-8"):  # noqa: ASYNC110, ASYNC240  another process writes it
+        await asyncio.sleep(0.1)
 
 
 async def write_event(settings: Settings, event: dict[str, str]) -> None:

@@ -54,16 +54,23 @@ def listed(shop: Deployment) -> dict[str, Any]:
 def test_models_are_listed_with_what_they_stand_on(shop: Deployment) -> None:
     """Evidence and metrics of each, who made it, and one that can't be used with the reason."""
     assert "No model is published yet" in shop.shoal("models", "list").stdout
-    publish(shop, model(1), model(2, 9))
+    cards = {"few_orders": {"title": "Few orders", "size": 0.6}, "many_views": {"title": "Many views", "size": 0.4}}
+    clusters = {
+        "inputs": [{"name": "views_90d"}], "names": ["many_views", "few_orders"], "centres": [[9.0], [0.5]],
+        "cards": cards,
+    }  # fmt: skip
+    publish(shop, model(1), model(2, 9, clusters=clusters))
     shop.write(shop.settings.topic("models"), [Written(b"3", b"\x80\x04K\x01.")])
     found = listed(shop)
     assert [(one["version"], one["by"], one["refused"]) for one in found["models"]] == [
         (1, "trainer", None), (2, "trainer", None), (0, "trainer", "malformed")
     ]  # fmt: skip
     assert found["models"][1]["evidence"] == {"buy": {"samples": 9, "positives": 3}}
+    assert found["models"][1]["clusters"]["few_orders"]["size"] == 0.6
     assert found["frozen"] is False
     told = shop.shoal("models", "list").stdout
     assert "buy: 9 samples, 3 positive, no probability yet; linear AUC 0.750, log loss 0.500" in told
+    assert "  clusters: few_orders 60%, many_views 40%\n" in told
 
 
 def test_a_rollback_is_a_new_version_of_old_content_and_freezes(shop: Deployment) -> None:

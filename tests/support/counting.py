@@ -28,9 +28,10 @@ FIGURES = [
         Figure(name, {"target": "buy", "model": "linear", "threshold": "0.5"}, 0.6)
         for name in ("precision", "recall", "f1", "accuracy")
     ),
-    Figure("psi", {"feature": "spend_365d"}, 0.02),
+    Figure("feature_psi", {"feature": "spend_365d"}, 0.02),
     Figure("evidence", {"target": "buy", "kind": "samples"}, 7),
-    Figure("alarms", {"kind": "psi", "name": "spend_365d"}, 2),
+    Figure("cluster_share", {"cluster": "few_orders"}, 0.4),
+    Figure("drift_alarms", {"kind": "psi", "name": "spend_365d"}, 2),
 ]
 
 

@@ -67,17 +67,21 @@ def _listed(model: "PublishedModel", running: dict[str, list[int]]) -> dict[str,
     known = {name: content.get(name) for name in ("hash", "evidence", "training", "metrics", "decisions")}
     return {
         "version": model.version, "published_at": model.published_at, "by": _by(model), "refused": model.refused,
-        "partitions": _partitions(model, running), **known,
+        "partitions": _partitions(model, running), **known, "clusters": (content.get("clusters") or {}).get("cards"),
     }  # fmt: skip
 
 
 def _told(model: "PublishedModel", partitions: list[int]) -> list[str]:
-    """A model for people: a line of its own, and one for each target."""
+    """A model for people: a line of its own, one for each target and one for the clusters."""
     where = f"  partitions {', '.join(map(str, partitions))}" if partitions else ""
     if model.snapshot is None:
         return [f"{model.published_at}  {model.label:<20}refused: {model.refused}"]
     first = f"{model.published_at}  {model.label:<20}{_by(model):<16}{where}".rstrip()
-    return [first, *(_target(model.snapshot, name) for name in sorted(model.snapshot.evidence))]
+    lines = [first, *(_target(model.snapshot, name) for name in sorted(model.snapshot.evidence))]
+    if model.snapshot.clusters:
+        cards = sorted(model.snapshot.clusters.cards.items(), key=lambda card: (-card[1].size, card[0]))
+        lines.append(f"  clusters: {', '.join(f'{name} {card.size:.0%}' for name, card in cards)}")
+    return lines
 
 
 def _target(snapshot: "Snapshot", name: str) -> str:

@@ -27,10 +27,11 @@ GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "recall": ("shoal_model_recall", "Share of the positives that is above it.", ("target", "model", "threshold")),
     "f1": ("shoal_model_f1", "Harmonic mean of the two.", ("target", "model", "threshold")),
     "accuracy": ("shoal_model_accuracy", "Share on the right side of it.", ("target", "model", "threshold")),
-    "psi": ("shoal_feature_psi", "Population stability index against the reference.", ("feature",)),
+    "cluster_share": ("shoal_cluster_share", "Share of the active users in the cluster.", ("cluster",)),
+    "feature_psi": ("shoal_feature_psi", "Population stability index against the reference.", ("feature",)),
     "evidence": ("shoal_model_evidence", "Samples that a target's models have learnt.", ("target", "kind")),
 }  # fmt: skip
-ALARMS = "alarms"
+ALARMS = "drift_alarms"
 
 
 class Figure(Protocol):
