@@ -120,6 +120,13 @@ def test_a_trainer_publishes_nothing_while_frozen_and_learns_on(broker: Broker, 
         shop.shoal("models", "freeze", "--release")
         wait_until(lambda: models(live)[-1].version == 102, "nothing is published after the release")
         assert evidence(live)[-1] == {"buy": 60}
+        seen = json.loads(shop.shoal("status", "--json").stdout)
+        assert (seen["model"]["version"], seen["model"]["frozen"]) == (102, False)
+        assert [member["client"] for member in seen["trainer"]["members"]] == ["trainer"]
+        assert seen["trainer"]["lag_records"] == 0
+        told = shop.shoal("status").stdout
+        assert f"model        102/{models(live)[-1].hash[:12]}, published at" in told
+        assert f"trainer      group {prefix}trainer, stable: trainer (" in told
 
 
 def test_a_rollback_and_a_hostile_model_at_running_workers(broker: Broker, prefix: str) -> None:
@@ -164,8 +171,8 @@ def test_what_is_learnt_decides_who_is_in_a_segment(broker: Broker, prefix: str)
         changes = [json.loads(record.value) for record in live.read("segment-changes")]
         assert {change["segment"] for change in changes} == {"likely"}
         assert trainer.stop() == 0
-        restarted = start_trainer(live, without=())
-        assert restarted.wait_for(LEARNS)["samples"] == learnt(live).samples
+        known = learnt(live).samples
+        assert start_trainer(live, without=()).wait_for(LEARNS)["samples"] == known
 
 
 def written(sample: Sample) -> Written:
