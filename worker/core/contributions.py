@@ -66,7 +66,7 @@ def write_contributions(
         place = _strongest(o, entry["inputs_first"], entry["inputs_last"])
         if place < 0:
             return
-        read = p.inputs[place]
+        read = p.values[p.inputs[place]["value"]]
         value = number(p, s, o.scratch, slot, clock, read["first"], read["last"])
         o.contributions[row]["feature"] = read["name"]
         o.contributions[row]["value"] = math.nan if math.isinf(value) else value

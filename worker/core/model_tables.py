@@ -27,28 +27,52 @@ class ModelTables:
         self.targets = model.targets if model else {}
         self.clusters = model.clusters if model else None
         self.quantiles = model.quantiles if model else {}
+        self.sampled = 0  # how many of the values, the first ones, conditions need
         self._ranges: dict[tuple[Feature, ...], Range] = {}
+        self._places: dict[tuple[str, bool, float], int] = {}
 
-    def inputs(self, *, scored: bool) -> list[Row]:
+    def inputs(self, *, scored: bool) -> dict[str, list[Row]]:
         """Lower the model's inputs, where something is scored from them: samples (`scored`), or conditions.
 
-        Targets with equal inputs share them.
+        Returns `values`, read from a row and seldom different between parts, and `inputs`, which scale them.
         """
-        if self.model is None or not (scored or any("target" in row or row["column"] == "cluster"
-                                                    for row in self.lowering.samples.values())):  # fmt: skip
-            return []
-        rows: list[Row] = []
-        for part in self.model.parts:
-            features = self.model.inputs_of(part)
-            if tuple(features) not in self._ranges:
-                self._ranges[tuple(features)] = (len(rows), len(rows) + len(features))
-                rows += map(self._input, features)
-        return rows
+        read = [part for part in (self.model.parts if self.model else []) if self._is_read(part)]
+        values: list[Row] = []
+        inputs: list[Row] = []
+        for part in read:
+            self._lower(part, values, inputs)
+        self.sampled = len(values)
+        for part in self.model.parts if self.model and (scored or self._is_any_read()) else []:
+            self._lower(part, values, inputs)
+        return {"values": values, "inputs": inputs}
 
-    def _input(self, entry: Feature) -> Row:
+    def _is_any_read(self) -> bool:
+        return any("target" in row or row["column"] == "cluster" for row in self.lowering.samples.values())
+
+    def _is_read(self, part: Linear | Trees | Clusters) -> bool:
+        """Return whether a condition reads it."""
+        if part is self.clusters:
+            return "cluster" in self.lowering.samples
+        named = {row.get("target") for row in self.lowering.samples.values()}
+        return any(target is part and name in named for name, target in self.targets.items())
+
+    def _lower(self, part: Linear | Trees | Clusters, values: list[Row], inputs: list[Row]) -> None:
+        """Append the inputs of a part and the values they need, each once."""
+        features = tuple(self.model.inputs_of(part)) if self.model else ()
+        if features in self._ranges:
+            return
+        self._ranges[features] = (len(inputs), len(inputs) + len(features))
+        for entry in features:
+            read = (entry.name, entry.log, entry.missing)
+            if read not in self._places:
+                self._places[read] = len(values)
+                values.append(self._value(entry))
+            inputs.append({"value": self._places[read], "mean": entry.mean, "scale": entry.scale})
+
+    def _value(self, entry: Feature) -> Row:
         first, last = self.lowering.expression(expression_of(entry.name), sampling=True)
         return {"name": self.lowering.strings.number(entry.name), "first": first, "last": last, "log": int(entry.log),
-                "missing": entry.missing, "mean": entry.mean, "scale": entry.scale}  # fmt: skip
+                "missing": entry.missing}  # fmt: skip
 
     def _range(self, part: Linear | Trees | Clusters) -> Range:
         assert self.model is not None, "a part is a model's"

@@ -32,6 +32,7 @@ def empty_outputs(version: Version) -> Outputs:
         heap_due=np.zeros(8 * BLOCK, np.int64),
         heap_slot=np.zeros(8 * BLOCK, np.int64),
         scratch=np.zeros(256),
+        values=np.zeros(max(1, len(version.program.values))),
         features=np.zeros(inputs),
         effects=np.zeros(inputs),
         observed=np.zeros(max(1, len(version.program.observed))),

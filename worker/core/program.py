@@ -108,6 +108,7 @@ class _Builder:
         self._number_members()
         self._lower_members()
         inputs = self.scoring.inputs(scored=bool(self.definitions.targets))
+        self.settings["values_sampled"] = self.scoring.sampled
         sampling = SampleTables(self.definitions, self.lowering, self.strings, self.scoring)
         pending, observed = sampling.pending(), sampling.observed()
         self.settings |= sampling.settings(self.model)
@@ -122,7 +123,7 @@ class _Builder:
         lowered = {
             "numbers": self.lowering.numbers, "atoms": self.lowering.atoms, "conditions": self.lowering.conditions,
             "clauses": self.scoring.clauses(), "members": self.members, "units": self.units, "campaigns": rows,
-            "variants": sending.variants, "caps": caps, "inputs": inputs, "settings": [self.settings],
+            "variants": sending.variants, "caps": caps, **inputs, "settings": [self.settings],
             "samples": self.scoring.samples(), "pending": pending, "observed": observed, **tables,
         }  # fmt: skip
         program = self._program(layout, lowered, sending.turns())

@@ -31,18 +31,33 @@ def may_profile(p: Program, s: StateArrays, slot: Integer) -> bool:
 
 
 @compiled
+def _value(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, entry: Row) -> float:
+    """Return what inputs scale: a feature of the row, or what stands for it, perhaps its logarithm."""
+    value = number(p, s, o.scratch, slot, clock, entry["first"], entry["last"])
+    if math.isnan(value) or math.isinf(value):
+        value = float(entry["missing"])
+    if entry["log"] == 1 and value != 0.0:  # as most counts are
+        value = math.copysign(math.log1p(abs(value)), value)
+    return value
+
+
+@compiled
+def _scale(p: Program, o: Outputs, first: Integer, last: Integer) -> None:
+    """Write the inputs [first, last) to `o.features`, from the values that they need."""
+    for place in range(first, last):
+        entry = p.inputs[place]
+        o.features[place] = (o.values[entry["value"]] - entry["mean"]) / entry["scale"]
+
+
+@compiled
 def prepare(
     p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer
 ) -> None:
-    """Write the model's inputs [first, last), scaled, to `o.features`."""
+    """Write the inputs [first, last) of a row at `clock` to `o.features`."""
     for place in range(first, last):
-        entry = p.inputs[place]
-        value = number(p, s, o.scratch, slot, clock, entry["first"], entry["last"])
-        if math.isnan(value) or math.isinf(value):
-            value = entry["missing"]
-        if entry["log"] == 1 and value != 0.0:  # as most counts are
-            value = math.copysign(math.log1p(abs(value)), value)
-        o.features[place] = (value - entry["mean"]) / entry["scale"]
+        value = p.inputs[place]["value"]
+        o.values[value] = _value(p, s, o, slot, clock, p.values[value])
+    _scale(p, o, first, last)
 
 
 @compiled
@@ -93,15 +108,21 @@ def _mean_leaf(p: Program, o: Outputs, target: Row) -> float:
 
 
 @compiled
+def _probability(p: Program, o: Outputs, target: Row) -> float:
+    """Return a target's probability over the prepared features, calibrated and rounded."""
+    raw = _mean_leaf(p, o, target) if target["kind"] == TREES else _logistic(p, o, target)
+    calibrated = _interpolate(p.calibration, target["calibration_first"], target["calibration_last"], raw)
+    return float(np.rint(calibrated * 1e6) / 1e6)
+
+
+@compiled
 def probability_of(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, target: Integer) -> float:
     """Return the probability by the model's target at place `target`; NaN without it (below 0) or without consent."""
     if target < 0 or not may_profile(p, s, slot):
         return math.nan
     entry = p.targets[target]
     prepare(p, s, o, slot, clock, entry["inputs_first"], entry["inputs_last"])
-    raw = _mean_leaf(p, o, entry) if entry["kind"] == TREES else _logistic(p, o, entry)
-    calibrated = _interpolate(p.calibration, entry["calibration_first"], entry["calibration_last"], raw)
-    return float(np.rint(calibrated * 1e6) / 1e6)
+    return _probability(p, o, entry)
 
 
 @compiled
@@ -132,17 +153,6 @@ def _cluster(p: Program, o: Outputs, held: Integer, first: Integer, last: Intege
 
 
 @compiled
-def _cluster_of(
-    p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer, first: Integer, last: Integer, held: Integer
-) -> Integer:
-    """Return the text number of the cluster over the inputs [first, last); -1 without clusters or without consent."""
-    if len(p.centres) == 0 or not may_profile(p, s, slot):
-        return np.int64(-1)
-    prepare(p, s, o, slot, clock, first, last)
-    return _cluster(p, o, held, first, last)
-
-
-@compiled
 def _percentile(quantiles: Table, first: Integer, last: Integer, value: float) -> float:
     """Return the share of smaller values, from quantiles at equal steps, linear in between."""
     if math.isnan(value):
@@ -164,17 +174,36 @@ def _percentile(quantiles: Table, first: Integer, last: Integer, value: float) -
 
 
 @compiled
+def _score(p: Program, s: StateArrays, o: Outputs, slot: Integer, entry: Row) -> None:
+    """Compute a sampled probability or cluster anew, from the values that were read."""
+    column = entry["column"]
+    if entry["kind"] == CLUSTER:
+        _scale(p, o, entry["first"], entry["last"])
+        s.narrow[slot, column] = _cluster(p, o, np.int64(s.narrow[slot, column]), entry["first"], entry["last"])
+        return
+    target = p.targets[entry["first"]]
+    _scale(p, o, target["inputs_first"], target["inputs_last"])
+    s.real[slot, column] = _probability(p, o, target)
+
+
+@compiled
 def sample(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
-    """Compute every sampled value of a row anew, at its clock."""
+    """Compute every sampled value of a row anew, at its clock; what several parts of the model need is read once."""
+    allowed = may_profile(p, s, slot)
+    if allowed:
+        for place in range(p.settings[0]["values_sampled"]):
+            o.values[place] = _value(p, s, o, slot, clock, p.values[place])
     for place in range(len(p.samples)):
         entry = p.samples[place]
         kind = entry["kind"]
         column = entry["column"]
-        if kind == CLUSTER:
-            held = np.int64(s.narrow[slot, column])
-            s.narrow[slot, column] = _cluster_of(p, s, o, slot, clock, entry["first"], entry["last"], held)
-        elif kind == PROBABILITY:
-            s.real[slot, column] = probability_of(p, s, o, slot, clock, entry["first"])
+        if kind == CLUSTER or kind == PROBABILITY:
+            if allowed and entry["first"] >= 0:
+                _score(p, s, o, slot, entry)
+            elif kind == CLUSTER:
+                s.narrow[slot, column] = -1
+            else:
+                s.real[slot, column] = math.nan
         else:
             value = number(p, s, o.scratch, slot, clock, entry["first"], entry["last"])
             if kind == PERCENTILE:

@@ -31,7 +31,8 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
             "version", "version_clock", "version_cause", "zone", "profiling", "daily", "holdout_seed", "messages",
             "orders", "refunds", "cart_items", "cart_value", "rating_sum", "ratings", "interest_ids",
             "interest_weights", "interest_reference", "cluster", "cart_ids", "cart_quantities", "cart_truncated",
-            "recent_ids", "transitions_most", "reasons_most", "decisions_most", "evaluation_due", "observed", "model",
+            "recent_ids", "transitions_most", "reasons_most", "decisions_most", "values_sampled",
+            "evaluation_due", "observed", "model",
             "samples_most",
         ),
         ("holdout", "f8"),
@@ -71,7 +72,8 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
         ("share", "f8"),
     ],
     "observed": _integers("first", "last"),
-    "inputs": [*_integers("name", "first", "last", "log"), ("missing", "f8"), ("mean", "f8"), ("scale", "f8")],
+    "values": [*_integers("name", "first", "last", "log"), ("missing", "f8")],
+    "inputs": [*_integers("value"), ("mean", "f8"), ("scale", "f8")],
     "targets": [
         *_integers(
             "kind", "inputs_first", "inputs_last", "calibration_first", "calibration_last", "weights", "roots_first",
@@ -135,6 +137,7 @@ class Program(NamedTuple):
     samples: Table
     pending: Table  # a row per target of the definitions
     observed: Table
+    values: Table
     inputs: Table
     targets: Table
     weights: Table  # float64: those of all linear targets, one after the other
@@ -186,6 +189,7 @@ class Outputs(NamedTuple):
     heap_due: Table
     heap_slot: Table
     scratch: Table  # float64: the stack of a number
+    values: Table  # float64: what the model's inputs scale
     features: Table  # float64: the model's inputs, prepared
     effects: Table  # float64: what each input contributes
     observed: Table  # float64: the observed features
