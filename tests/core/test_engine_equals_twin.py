@@ -16,7 +16,7 @@ from tests.support.pair import BY_USER, WALL_MS, Pair, alike, checked_of
 from tests.support.random_definitions import TARGETS
 from tests.support.streams import Record
 
-SEEDS = range(8)
+SEEDS = range(10, 18)
 SIZES = (1, 7, 1000, ALL, 0)
 
 
@@ -114,6 +114,18 @@ def test_very_late_streams_give_what_the_twin_gives(seed: int) -> None:
     settings = streams.Settings(users=3, late=0.8, duplicate=0.3)
     scenario = Scenario(300 + seed, settings=settings)
     scenario.drive(scenario.pair(), 0).assert_equal()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_time_that_passes_between_records_shows_as_in_the_twin(seed: int) -> None:
+    """Ticks of a millisecond to three days between batches, without grace: the twin's records."""
+    scenario, rng, place = Scenario(900 + seed), random.Random(seed), 0
+    pair = Pair(scenario.definitions, scenario.model, grace_ms=0)
+    for end in scenario.ends(0):
+        pair.step(scenario.records[place:end])
+        pair.tick((pair.twin.clock or 0) + rng.choice((0, 1, 60_000, 3 * streams.DAY_MS)))
+        place = end
+    pair.assert_equal()
 
 
 @pytest.mark.parametrize("size", [1, 1000])

@@ -326,9 +326,14 @@ def quiet_hours(rng: random.Random) -> dict[str, str]:
     return hours | ({"on_quiet": rng.choice(("drop", "defer"))} if rng.random() < 0.5 else {})
 
 
-def thinned(rng: random.Random) -> dict[str, Any]:
-    """The share of a target's samples, as written: mostly all."""
-    return {"sample": rng.choice((0.5, 1))} if rng.random() < 0.3 else {}
+def targets(rng: random.Random) -> list[dict[str, Any]]:
+    """The two that conditions ask for and another one, each of them mostly with all of its samples."""
+    made = [
+        {"id": "purchase_7d", "positive": "order", "horizon": "7d"},
+        {"id": "churn_30d", "positive": "silence", "horizon": "30d"},
+        {"id": "look_back", "positive": rng.choice(KINDS), "horizon": rng.choice(SPANS)},
+    ]
+    return [target | ({"sample": rng.choice((0.5, 1))} if rng.random() < 0.3 else {}) for target in made]
 
 
 def leaves(segment: dict[str, Any]) -> list[str]:
@@ -358,11 +363,7 @@ def definitions(rng: random.Random, *, segments: int = 8, campaigns: int = 4, mo
         "profiling": rng.choice(("opt_in", "opt_out", "opt_out")),
         "holdout": {"share": rng.choice((0, 0.1, 0.3)), "salt": "2026"},
         "segments": made,
-        "targets": [
-            {"id": "purchase_7d", "positive": "order", "horizon": "7d"} | thinned(rng),
-            {"id": "churn_30d", "positive": "silence", "horizon": "30d"} | thinned(rng),
-            {"id": "look_back", "positive": rng.choice(KINDS), "horizon": rng.choice(SPANS)} | thinned(rng),
-        ],
+        "targets": targets(random.Random(json.dumps(made))),
         "campaigns": [campaign(rng, f"c{number}", names) for number in range(campaigns)],
         "caps": [
             {
@@ -395,12 +396,7 @@ def changed(rng: random.Random, before: dict[str, Any], *, new_reads: bool = Fal
         after["campaigns"] = [c for c in after["campaigns"] if gone["id"] not in c["trigger"].values()]
     if after["campaigns"] and rng.random() < 0.3:
         after["campaigns"].remove(rng.choice(after["campaigns"]))
-    for each in after["targets"]:
-        each["horizon"] = rng.choice((each["horizon"], each["horizon"], "2d"))
-    if rng.random() < 0.3:
-        after["targets"] = [target for target in after["targets"] if target["id"] != "look_back"]
-    if rng.random() < 0.3:
-        after["profiling"] = rng.choice(("opt_in", "opt_out"))
+    learn_otherwise(random.Random(asked), after)
     for each in after["campaigns"]:
         each["status"] = rng.choice((each.get("status", "live"), "live", "paused"))
         each["cooldown"] = rng.choice((each.get("cooldown", "0s"), "1d"))
@@ -464,6 +460,16 @@ def target(rng: random.Random) -> dict[str, Any]:
     made = rng.choice((linear, trees))(rng, len(own) or len(LEARNT))
     calibration = rng.choice(([], [[0.1, 0.05], [0.5, 0.6], [0.9, 0.95]]))
     return made | {"inputs": own, "calibration": calibration}
+
+
+def learn_otherwise(rng: random.Random, definitions: dict[str, Any]) -> None:
+    """Horizons changed, a target gone, or consent asked for."""
+    for target in definitions["targets"]:
+        target["horizon"] = rng.choice((target["horizon"], target["horizon"], "2d"))
+    if rng.random() < 0.3:
+        definitions["targets"] = [target for target in definitions["targets"] if target["id"] != "look_back"]
+    if rng.random() < 0.3:
+        definitions["profiling"] = rng.choice(("opt_in", "opt_out"))
 
 
 def snapshot(rng: random.Random, version: int = 1) -> dict[str, Any]:

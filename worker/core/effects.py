@@ -25,14 +25,12 @@ from worker.core.records import (
     Conversion,
     Decision,
     Effects,
-    Observation,
-    Sample,
     Source,
     Transition,
     Trigger,
     Value,
 )
-from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, OBSERVATIONS, REASONS, SAMPLES, TRANSITIONS
+from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, REASONS, TRANSITIONS
 from worker.core.tables import CONTRIBUTIONS, Outputs, Table
 from worker.core.zones import Zones
 
@@ -147,12 +145,6 @@ class RecordWriter:
             self._decision(row, reasons, outputs, effects, emitted)
         for row in outputs.conversions[: outputs.counts[CONVERSIONS]].tolist():
             effects.conversions.append(self._conversion(row, emitted))
-        features = outputs.sample_features[: outputs.counts[SAMPLES]].tolist()
-        for row, values in zip(outputs.samples[: outputs.counts[SAMPLES]].tolist(), features, strict=True):
-            effects.samples.append(self._sample(row, values))
-        features = outputs.observation_features[: outputs.counts[OBSERVATIONS]].tolist()
-        for row, values in zip(outputs.observations[: outputs.counts[OBSERVATIONS]].tolist(), features, strict=True):
-            effects.observations.append(self._observation(row, values))
 
     def _reason(self, reasons: _Reasons, begin: int, first: int, last: int) -> Reason:
         texts = self.version.clause_texts[first:last]
@@ -314,29 +306,3 @@ class RecordWriter:
             emitted_at=emitted,
             source=Source(self.topic, self.partition, offset),
         )
-
-    def _features(self, values: list[float]) -> dict[str, float | int | None]:
-        """Return what was observed by name; a sample has fewer values than an observation has names."""
-        return dict(zip(self.version.observed, map(_finite, values), strict=False))
-
-    def _sample(self, row: tuple[Any, ...], values: list[float]) -> Sample:
-        slot, place, sampled, resolved, label, model, exposed, probability = row
-        user_id, definitions = self.users[slot], self.version.checked.definitions
-        target = definitions.targets[place].id
-        return Sample(
-            id=short_hash(user_id, target, sampled),
-            user_id=user_id,
-            target=target,
-            sampled_at=iso(sampled),
-            resolved_at=iso(resolved),
-            label=label,
-            features=self._features(values),
-            probability=_finite(probability),
-            model=self.texts[model] if model >= 0 else None,
-            exposed=[campaign.id for at, campaign in enumerate(definitions.campaigns) if exposed >> at & 1],
-        )
-
-    def _observation(self, row: tuple[int, ...], values: list[float]) -> Observation:
-        slot, at = row
-        user_id = self.users[slot]
-        return Observation(short_hash(user_id, "observation", at), user_id, iso(at), self._features(values))

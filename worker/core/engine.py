@@ -27,6 +27,7 @@ from worker.core.outputs import empty_outputs, with_larger_heap
 from worker.core.program import Version, build
 from worker.core.records import DeadLetterRecord, Effects
 from worker.core.retired import Retired, retired_by
+from worker.core.sample_records import write_samples
 from worker.core.saving import FORMAT, Past, Saved, restored_rows
 from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
@@ -351,6 +352,7 @@ class Engine:
         """Write the records of what the pass put out, and make room for more."""
         outputs = self._outputs
         self._writer.write(outputs, effects, wall_ms)
+        write_samples(outputs, self.version, self.users.ids, self.strings, effects)
         effects.applied += int(outputs.counts[APPLIED])
         effects.duplicates += int(outputs.counts[DUPLICATES])
         effects.evaluations += int(outputs.counts[EVALUATIONS])

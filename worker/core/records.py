@@ -135,7 +135,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     sampled_at: str
     resolved_at: str
     label: int
-    features: dict[str, float | int | None]
+    features: dict[str, float | None]
     probability: float | None
     model: str | None
     exposed: list[str]
@@ -147,7 +147,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     id: str
     user_id: str
     observed_at: str
-    features: dict[str, float | int | None]
+    features: dict[str, float | None]
 
 
 class DeadLetterRecord(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,60 @@
+"""Numbers to records, of samples and observations: many numbers each, so whole tables are turned, not one by one."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from worker.core.effects import iso, short_hash
+from worker.core.interning import Strings
+from worker.core.program import Version
+from worker.core.records import Effects, Observation, Sample
+from worker.core.segments import OBSERVATIONS, SAMPLES
+from worker.core.tables import Outputs, Table
+
+__all__ = ["write_samples"]
+
+Features = dict[str, float | None]
+
+
+def write_samples(outputs: Outputs, version: Version, users: list[str], strings: Strings, effects: Effects) -> None:
+    """Append to `effects` the records of all samples and observations in `outputs`."""
+    names = version.observed
+    samples = _rows(names, outputs.samples, outputs.sample_features, outputs.counts[SAMPLES])
+    effects.samples += [_sample(version, users, strings, row, features) for row, features in samples]
+    seen = _rows(names, outputs.observations, outputs.observation_features, outputs.counts[OBSERVATIONS])
+    effects.observations += [_observation(users, row, features) for row, features in seen]
+
+
+def _rows(names: list[str], rows: Table, features: Table, count: int) -> Iterator[tuple[tuple[Any, ...], Features]]:
+    """Yield each row with what was observed, by name; a sample has fewer values than an observation has names."""
+    if not count:
+        return
+    values = features[:count].astype(object)
+    values[~np.isfinite(features[:count])] = None
+    for row, observed in zip(rows[:count].tolist(), values.tolist(), strict=True):
+        yield row, dict(zip(names, observed, strict=False))
+
+
+def _sample(version: Version, users: list[str], strings: Strings, row: tuple[Any, ...], features: Features) -> Sample:
+    slot, place, sampled, resolved, label, model, exposed, probability = row
+    definitions = version.checked.definitions
+    user_id, target = users[slot], definitions.targets[place].id
+    return Sample(
+        id=short_hash(user_id, target, sampled),
+        user_id=user_id,
+        target=target,
+        sampled_at=iso(sampled),
+        resolved_at=iso(resolved),
+        label=label,
+        features=features,
+        probability=None if math.isnan(probability) else probability,
+        model=strings.texts[model] if model >= 0 else None,
+        exposed=[campaign.id for at, campaign in enumerate(definitions.campaigns) if exposed >> at & 1],
+    )
+
+
+def _observation(users: list[str], row: tuple[int, ...], features: Features) -> Observation:
+    slot, at = row
+    return Observation(short_hash(users[slot], "observation", at), users[slot], iso(at), features)
