@@ -56,6 +56,7 @@ class Feature(Part):
     missing: Finite = Field(default=0.0, description="Stands for null and infinite values, in the feature's unit.")
     mean: Finite = Field(default=0.0, description="Subtracted after `log`.")
     scale: Positive = Field(default=1.0, description="Divides what is left.")
+    limit: Positive | None = Field(default=None, description="What is farther from 0 by then counts as that far.")
 
 
 Inputs = Annotated[

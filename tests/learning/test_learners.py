@@ -8,7 +8,7 @@ from tests.learning.support import NAMES, features_of, plain
 from worker.learning.learners import Learner, Linear, Prior, Tree
 from worker.learning.preparation import Vectors, prepared
 from worker.learning.recent import Recent
-from worker.learning.settings import BATCH
+from worker.learning.settings import BATCH, LIMIT
 
 
 def taught(learner: Learner, seed: int, batches: int, *, turn_at: int = 1_000) -> Recent:
@@ -46,12 +46,12 @@ def named(vector: NDArray[np.float32]) -> dict[str, float]:
 
 
 def test_the_linear_export_scores_as_river_does() -> None:
-    """Its weights over its scaling are river's `predict_proba_one`, within 1e-9."""
+    """Its averaged weights over what is scaled and cut are river's `predict_proba_one`, within 1e-9."""
     learner = Linear()
     taught(learner, 1, 4)
     export, (mean, scale) = learner.export(), learner._scaling()
-    scaled = (strangers() - mean) / scale
-    river = [positive(learner._regression.predict_proba_one(named(vector))) for vector in scaled]
+    scaled = np.clip((strangers() - mean) / scale, -LIMIT, LIMIT)
+    river = [positive(learner.averaged().predict_proba_one(named(vector))) for vector in scaled]
     np.testing.assert_allclose(export.raw(strangers()), river, atol=1e-9)
     assert np.std(river) > 0.1
 

@@ -47,3 +47,15 @@ def test_an_epoch_forgets_the_one_before() -> None:
     for number, gain in enumerate(draw.normal(0.5, 1.0, 1_000)):
         comparison.add(float(gain), number % 2)
     assert comparison.bound(0.01) > 0
+
+
+def test_who_is_proven_worse_may_begin_anew() -> None:
+    """A learner that was worse for its first 600 scores and is better now isn't held back by them."""
+    draw, comparison = np.random.default_rng(2), Comparison()
+    lost = 0
+    for number, gain in enumerate([*draw.normal(-0.5, 1.0, 600), *draw.normal(0.3, 1.0, 800)]):
+        comparison.add(float(gain), number % 2)
+        if comparison.is_lost(0.01):
+            comparison, lost = Comparison(), lost + 1
+    assert lost > 0
+    assert comparison.bound(0.01) > 0

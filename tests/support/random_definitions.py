@@ -417,6 +417,7 @@ def inputs(rng: random.Random, names: tuple[str, ...] = LEARNT) -> list[dict[str
             "missing": rng.choice((0.0, 30.0 * 86_400)),
             "mean": rng.uniform(0, 5),
             "scale": rng.choice((1.0, 4.0, 1_000.0)),
+            "limit": rng.choice((None, None, 3.0)),
         }
         for name in names
     ]

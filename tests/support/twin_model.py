@@ -34,7 +34,8 @@ def inputs(model: dict[str, Any], part: dict[str, Any], value_of: ValueOf) -> li
         x = float(value) if known and value is not None else float(feature.get("missing", 0.0))
         if feature.get("log", False):
             x = math.copysign(math.log1p(abs(x)), x)
-        scaled.append((x - feature.get("mean", 0.0)) / feature.get("scale", 1.0))
+        limit = feature.get("limit") or math.inf
+        scaled.append(min(max((x - feature.get("mean", 0.0)) / feature.get("scale", 1.0), -limit), limit))
     return scaled
 
 

@@ -1,5 +1,6 @@
 """A model snapshot as the tables of the pass: what is scored from, targets, clusters, quantiles."""
 
+import math
 from itertools import accumulate
 from typing import Any
 
@@ -67,7 +68,8 @@ class ModelTables:
             if read not in self._places:
                 self._places[read] = len(values)
                 values.append(self._value(entry))
-            inputs.append({"value": self._places[read], "mean": entry.mean, "scale": entry.scale})
+            limit = math.inf if entry.limit is None else entry.limit
+            inputs.append({"value": self._places[read], "mean": entry.mean, "scale": entry.scale, "limit": limit})
 
     def _value(self, entry: Feature) -> Row:
         first, last = self.lowering.expression(expression_of(entry.name), sampling=True)

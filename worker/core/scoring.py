@@ -46,7 +46,8 @@ def _scale(p: Program, o: Outputs, first: Integer, last: Integer) -> None:
     """Write the inputs [first, last) to `o.features`, from the values that they need."""
     for place in range(first, last):
         entry = p.inputs[place]
-        o.features[place] = (o.values[entry["value"]] - entry["mean"]) / entry["scale"]
+        scaled = (o.values[entry["value"]] - entry["mean"]) / entry["scale"]
+        o.features[place] = max(-entry["limit"], min(entry["limit"], scaled))
 
 
 @compiled

@@ -73,7 +73,7 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
     ],
     "observed": _integers("first", "last"),
     "values": [*_integers("name", "first", "last", "log"), ("missing", "f8")],
-    "inputs": [*_integers("value"), ("mean", "f8"), ("scale", "f8")],
+    "inputs": [*_integers("value"), ("mean", "f8"), ("scale", "f8"), ("limit", "f8")],
     "targets": [
         *_integers(
             "kind", "inputs_first", "inputs_last", "calibration_first", "calibration_last", "weights", "roots_first",

@@ -1,4 +1,4 @@
-"""A map from a learner's raw scores to probabilities, fitted to the last honest scores.
+"""A map from a learner's raw scores to probabilities, fitted to its last scores of what it hadn't learnt yet.
 
 Platt's (1999): the logistic of slope·logit(raw) + shift, by maximum likelihood with a prior around the identity, so
 that few scores move little. It rises, so it changes no ranking; as points it is what a snapshot carries.

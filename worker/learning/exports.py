@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.learning.preparation import NAMES, Vectors, inputs_of
+from worker.learning.settings import LIMIT
 
 __all__ = ["Export", "constant", "linear_of", "trees_of"]
 
@@ -23,7 +24,7 @@ def _logistic(value: float) -> float:
 
 
 class LinearExport(msgspec.Struct, frozen=True, tag_field="kind", tag="linear"):
-    """A logistic regression over (prepared - mean) / scale; each list has a number per OBSERVED feature."""
+    """A logistic regression over (prepared - mean) / scale, cut at `LIMIT`; each list has a number per feature."""
 
     mean: list[float]
     scale: list[float]
@@ -32,13 +33,13 @@ class LinearExport(msgspec.Struct, frozen=True, tag_field="kind", tag="linear"):
 
     def raw(self, vectors: Vectors) -> NDArray[np.float64]:
         """Return the probabilities [n] of prepared vectors [n, F]."""
-        scaled = (vectors - np.array(self.mean)) / np.array(self.scale)
+        scaled = np.clip((vectors - np.array(self.mean)) / np.array(self.scale), -LIMIT, LIMIT)
         total = np.clip((scaled * np.array(self.weights)).sum(axis=1) + self.intercept, -LOGIT_MOST, LOGIT_MOST)
         return 1.0 / (1.0 + np.exp(-total))
 
     def content(self) -> dict[str, Any]:
         """Return it as a snapshot has it, without calibration."""
-        inputs = inputs_of(np.array(self.mean), np.array(self.scale))
+        inputs = inputs_of(np.array(self.mean), np.array(self.scale), LIMIT)
         return {"kind": "linear", "inputs": inputs, "weights": self.weights, "intercept": self.intercept}
 
 
@@ -85,7 +86,7 @@ def constant(probability: float) -> LinearExport:
 
 
 def linear_of(mean: NDArray[np.float64], scale: NDArray[np.float64], regression: Any) -> LinearExport:
-    """Return river's `LogisticRegression` over features scaled by `mean` and `scale`."""
+    """Return river's `LogisticRegression` over features scaled by `mean` and `scale`, and cut."""
     weights = [float(regression.weights.get(name, 0.0)) for name in NAMES]
     return LinearExport(mean.tolist(), scale.tolist(), weights, float(regression.intercept))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from river.linear_model import LogisticRegression
-from river.optim import Adam
+from river.optim import SGD
 from river.preprocessing import StandardScaler
 from river.tree import HoeffdingAdaptiveTreeClassifier
 
@@ -19,18 +19,18 @@ from worker.learning.preparation import NAMES, Vectors
 from worker.learning.recent import Recent
 from worker.learning.settings import (
     BATCH,
-    L2_LEAST,
-    L2_SAMPLES,
+    L2,
+    LIMIT,
     PRIOR_HURRIED,
     PRIOR_MEMORY,
     RATE,
-    RATE_INTERCEPT,
     RECENT,
-    REPLAYED,
+    REPLAYED_BEFORE,
     SCALE_LEAST,
     SEED,
-    STEPS_MOST,
+    SETTLED,
     TREE,
+    YOUNG,
 )  # fmt: skip
 
 __all__ = ["Learner", "Linear", "Prior", "Tree"]
@@ -96,66 +96,92 @@ def _frame(vectors: NDArray[Any]) -> pa.Table:
 
 
 class Linear:
-    """river's standard scaler and logistic regression with Adam, by mini-batches, recent samples replayed."""
+    """river's standard scaler and logistic regression by gradient descent, in small batches, recent samples replayed.
+
+    What it answers with is the average of its weights over the last steps (Polyak and Juditsky 1992): a single step
+    follows its own batch too far. Scaled features are cut at `LIMIT`: in its first weeks a learner has seen too little
+    of a feature to be trusted beyond.
+    """
 
     def __init__(self) -> None:
         self._scaler = StandardScaler()
-        self._optimizer = Adam(RATE)
-        self._regression = LogisticRegression(self._optimizer, l2=L2_LEAST, intercept_lr=RATE_INTERCEPT)
-        self._since = 0  # the number of the first sample that is replayed: that of the last alarm
+        self._optimizer = SGD(RATE)
+        self._regression = LogisticRegression(self._optimizer, l2=L2, intercept_lr=RATE)
+        self._average = np.zeros(len(NAMES) + 1)  # of weights and intercept
+        self._missing = 1.0  # the share of the average that has yet to be filled
+        self._since = 0  # the number of the first sample since the last alarm
 
     def learn_many(self, vectors: Vectors, labels: Labels, recent: Recent) -> None:
-        """Learn the new once, and replayed ones with and after them, drawn by the count of samples so far."""
+        """Learn the new once, in order, each small batch followed by replayed ones, drawn by the count of samples."""
+        first = recent.count - len(labels)
+        pace = YOUNG if first - self._since < RECENT else SETTLED
+        oldest = recent.count - min(recent.held, recent.count - self._since + REPLAYED_BEFORE)
+        draw = np.random.default_rng((SEED, recent.count))
+        for start in range(0, len(labels), pace.batch):
+            rows = slice(start, start + pace.batch)
+            self._scale(vectors[rows])
+            self._step(vectors[rows], labels[rows], pace.kept)
+            for _ in range(pace.replays):
+                drawn = draw.integers(oldest, first + min(start + pace.batch, len(labels)), pace.batch)
+                self._step(*recent.at(drawn), pace.kept)
+
+    def _scale(self, vectors: Vectors) -> None:
         self._scaler.learn_many(_frame(vectors))
         for name, variance in self._scaler.vars.items():
             self._scaler.vars[name] = max(variance, 0.0)  # a constant's can come out below 0
-        self._regression.l2 = max(L2_LEAST, L2_SAMPLES / recent.count)
-        draw = np.random.default_rng((SEED, recent.count))
-        first = max(self._since, recent.count - recent.held)
-        for step in range(max(1, min(STEPS_MOST, 2 * RECENT // (recent.count - self._since)))):
-            drawn = draw.integers(first, recent.count, REPLAYED if step == 0 else BATCH + REPLAYED)
-            older, known = recent.at(drawn)
-            rows = np.concatenate([vectors, older]) if step == 0 else older
-            self._step(rows, np.concatenate([labels, known]) if step == 0 else known)
 
-    def _step(self, vectors: Vectors, labels: Labels) -> None:
+    def _step(self, vectors: Vectors, labels: Labels, kept: float) -> None:
         mean, scale = self._scaling()
-        self._regression.learn_many(_frame((vectors - mean) / scale), pa.chunked_array([pa.array(labels)]))
+        scaled = np.clip((vectors - mean) / scale, -LIMIT, LIMIT)
+        self._regression.learn_many(_frame(scaled), pa.chunked_array([pa.array(labels)]))
+        self._average = kept * self._average + (1.0 - kept) * self._weights()
+        self._missing *= kept
+
+    def _weights(self) -> NDArray[np.float64]:
+        weights = self._regression.weights
+        return np.array([*(weights.get(name, 0.0) for name in NAMES), self._regression.intercept])
 
     def _scaling(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         mean = np.array([self._scaler.means[name] for name in NAMES])
         deviation = np.sqrt(np.array([self._scaler.vars[name] for name in NAMES]))
         return mean, np.maximum(deviation, SCALE_LEAST)
 
+    def averaged(self) -> LogisticRegression:
+        """Return the regression of the averaged weights, over features that are scaled and cut."""
+        average = self._average / (1.0 - self._missing)
+        regression = LogisticRegression(intercept_init=float(average[-1]))
+        regression._weights.update(dict(zip(NAMES, average[:-1].tolist(), strict=True)))  # noqa: SLF001 - the way in
+        return regression
+
     def export(self) -> Export:
         """Return scaling and weights."""
-        return linear_of(*self._scaling(), self._regression)
+        return linear_of(*self._scaling(), self.averaged())
 
     def hurry(self, recent: Recent) -> None:
-        """Learn as in the beginning, and replay nothing from before this mini-batch."""
+        """Learn as in the beginning, and replay little from before this mini-batch."""
         self._since = recent.count - recent.count % BATCH
 
     def state(self) -> Any:
-        """Return everything: scaler, weights, and the optimiser's moments; None before the first mini-batch."""
+        """Return everything: scaler, weights and their average; None before the first mini-batch."""
         if self._optimizer.n_iterations == 0:
             return None
-        tables = (self._scaler.counts, self._scaler.means, self._scaler.vars, self._regression.weights)
-        columns = [[float(table[name]) for name in NAMES] for table in (*tables, self._optimizer.m, self._optimizer.v)]
-        return [columns, float(self._regression.intercept), self._optimizer.n_iterations, self._since]
+        tables = (self._scaler.counts, self._scaler.means, self._scaler.vars)
+        columns = [[float(table[name]) for name in NAMES] for table in tables]
+        averaging = [self._average.tolist(), self._missing]
+        return [columns, self._weights().tolist(), self._optimizer.n_iterations, averaging, self._since]
 
     def restore(self, state: Any, recent: Recent) -> None:
         """Take everything."""
         del recent
         if state is None:
             return
-        (counts, means, variances, weights, first, second), intercept, iterations, self._since = state
+        (counts, means, variances), weights, iterations, (average, self._missing), self._since = state
         named = (dict(zip(NAMES, column, strict=True)) for column in (counts, means, variances))
         self._scaler = StandardScaler._from_state(*named)  # noqa: SLF001 - river's way to resume
-        self._regression._weights.update(dict(zip(NAMES, weights, strict=True)))  # noqa: SLF001 - no public way in
-        self._regression.intercept = intercept
-        self._optimizer.m = dict(zip(NAMES, first, strict=True))
-        self._optimizer.v = dict(zip(NAMES, second, strict=True))
+        self._regression._weights.update(dict(zip(NAMES, weights[:-1], strict=True)))  # noqa: SLF001 - as above
+        self._regression.intercept = weights[-1]
         self._optimizer.n_iterations = iterations
+        self._average = np.array(average)
 
 
 class Tree:

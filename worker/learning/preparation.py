@@ -26,9 +26,18 @@ def prepared(features: NDArray[np.float64]) -> Vectors:
     return (np.sign(known) * np.log1p(np.abs(known))).astype(np.float32)
 
 
-def inputs_of(mean: NDArray[np.float64], scale: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Return a snapshot's `inputs`: how each feature becomes what a model with this `mean` and `scale` reads."""
+def inputs_of(
+    mean: NDArray[np.float64], scale: NDArray[np.float64], limit: float | None = None
+) -> list[dict[str, Any]]:
+    """Return a snapshot's `inputs`: how each feature becomes what a model with `mean`, `scale` and `limit` reads."""
     return [
-        {"name": name, "log": True, "missing": float(missing), "mean": float(middle), "scale": float(width)}
+        {
+            "name": name,
+            "log": True,
+            "missing": float(missing),
+            "mean": float(middle),
+            "scale": float(width),
+            "limit": limit,
+        }
         for name, missing, middle, width in zip(NAMES, MISSING, mean, scale, strict=True)
     ]

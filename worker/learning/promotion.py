@@ -46,9 +46,16 @@ class Comparison(msgspec.Struct):
 
     def bound(self, alpha: float) -> float:
         """Return what the true mean gain is above, but in a share `alpha` of epochs; -inf while there is too little."""
+        return self.mean - self._margin(alpha)
+
+    def is_lost(self, alpha: float) -> bool:
+        """Whether the challenger is proven worse: it begins anew then, its first weeks not held against it."""
+        return self.mean + self._margin(alpha) < 0.0
+
+    def _margin(self, alpha: float) -> float:
         if self.n < COMPARED_LEAST or min(self.positives, self.n - self.positives) < LABELS_LEAST:
-            return -math.inf
+            return math.inf
         variance = max(self.squares / self.n - self.mean**2, 0.0)
         grown = self.n * RHO_SQUARED + 1.0
         width = 2.0 * grown / (self.n**2 * RHO_SQUARED) * math.log(math.sqrt(grown) / alpha)
-        return self.mean - math.sqrt(variance * width)
+        return math.sqrt(variance * width)

@@ -3,13 +3,14 @@
 Counts are of samples of one target unless said otherwise.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
-    "ALPHA_PROMOTION", "ALPHA_ROLLBACK", "BATCH", "CALIBRATED", "CALIBRATION_PRIOR", "COMPARED_LEAST", "DAY_MS",
-    "DECISIONS_KEPT", "EPOCH", "EVALUATED", "EVIDENCE_LEAST", "EXPORTS_MOST", "IDS_REMEMBERED", "L2_LEAST",
-    "L2_SAMPLES", "LOG_LOSS_CLIP", "NEVER_S", "NEWS_LEAST", "NEWS_ROWS", "PRIOR_HURRIED", "PRIOR_MEMORY", "RATE",
-    "RATE_INTERCEPT", "RECENT", "REPLAYED", "SCALE_LEAST", "SEED", "STEPS_MOST", "TREE", "WAITING_MOST",
+    "ALPHA_PROMOTION", "ALPHA_ROLLBACK", "BATCH", "CALIBRATED", "CALIBRATED_LEAST", "CALIBRATION_PRIOR",
+    "COMPARED_LEAST", "DAY_MS", "DECISIONS_KEPT", "EPOCH", "EVALUATED", "EVIDENCE_LEAST", "EXPORTS_MOST",
+    "IDS_REMEMBERED", "L2", "LIMIT", "LOG_LOSS_CLIP", "NEVER_S", "NEWS_LEAST", "NEWS_ROWS", "PRIOR_HURRIED",
+    "PRIOR_MEMORY", "RATE", "RECENT", "REPLAYED_BEFORE", "SCALE_LEAST", "SEED", "SETTLED", "TREE", "WAITING_MOST",
+    "YOUNG",
 ]  # fmt: skip
 
 DAY_MS: Final = 86_400_000
@@ -17,18 +18,28 @@ SEED: Final = 20_260_101  # of every pseudo-random choice: which samples are loo
 
 # Preparation
 NEVER_S: Final = 2 * 365 * 86_400.0  # stands for the time since what never was: longer than most have been customers
-SCALE_LEAST: Final = 0.05  # of a prepared feature: one that hardly varies isn't blown up where it does
+SCALE_LEAST: Final = 0.2  # of a prepared feature: one that hardly varies isn't blown up where it does
+LIMIT: Final = 3.0  # of a scaled feature: what is farther out counts as that far
 
-# The linear learner: each mini-batch of new samples comes with as many older ones, drawn from the recent; while there
-# are few, more steps are taken over drawn ones: a mean gradient's single step is too little of them.
-BATCH: Final = 128
-REPLAYED: Final = 128
-STEPS_MOST: Final = 32  # at the beginning; one from 2 x RECENT on
-RATE: Final = 0.005  # Adam's: a faster one follows the first weeks' noise
-RATE_INTERCEPT: Final = 0.05
-L2_SAMPLES: Final = 300  # what weights of zero are worth: the penalty is this by the count of samples, and at least
-L2_LEAST: Final = 1e-3
+# The linear learner. While it is young each small batch is followed by as large ones drawn from the recent, since
+# single steps are too little of few samples; later one step of a whole mini-batch is as good and 25 times as fast.
+BATCH: Final = 128  # samples that learners are given at once
+RATE: Final = 0.05
+L2: Final = 1e-3
 RECENT: Final = 8_192  # kept whole: replayed, and learnt anew by a tree that is resumed
+REPLAYED_BEFORE: Final = 1_024  # samples from before an alarm that are replayed after it
+
+
+class Pace(NamedTuple):
+    """Samples of a step, steps of replay after each, and how much of the weights' average a step keeps."""
+
+    batch: int
+    replays: int
+    kept: float
+
+
+YOUNG: Final = Pace(16, 4, 0.99)  # until `RECENT` are learnt
+SETTLED: Final = Pace(BATCH, 0, 0.9)
 
 # The tree: of the settings tried the one whose quality depends least on its seed
 TREE: Final = {"grace_period": 200, "delta": 1e-4, "tau": 0.05, "max_depth": 6, "leaf_prediction": "mc"}
@@ -41,11 +52,10 @@ PRIOR_HURRIED: Final = 256  # what it remembers of before an alarm
 EXPORTS_MOST: Final = 400
 WAITING_MOST: Final = 20_000  # samples whose horizon isn't over; beyond that the nearest to its end is learnt early
 
-CALIBRATED: Final = 2_048  # honest scores that calibration is fitted to
-CALIBRATION_PRIOR: Final = (
-    8.0,
-    4.0,
-)  # pulls slope to 1 and shift to 0, in units of information: few scores move little
+CALIBRATED: Final = 2_048  # scores that calibration is fitted to
+CALIBRATED_LEAST: Final = 200
+# Pulls slope to 1 and shift to 0, in units of information: few scores move little
+CALIBRATION_PRIOR: Final = (8.0, 4.0)
 EVALUATED: Final = 4_096  # honest scores that metrics are over
 
 # Who is live

@@ -94,7 +94,7 @@ class TargetLearning:
         if self._recent.count % BATCH == 0:
             vectors, labels = self._recent.last(BATCH)
             for contender in self.field.values():
-                contender.learner.learn_many(vectors, labels, self._recent)
+                contender.learn_many(vectors, labels, self._recent)
 
     def scores(self, sample: Sample) -> dict[str, float]:
         """Return the honest probability of each learner for a sample; empty where none stood when it was taken."""
@@ -115,6 +115,8 @@ class TargetLearning:
         losses = dict(zip(scores, found.tolist(), strict=True))
         for name, comparison in self._comparisons.items():
             comparison.add(losses[self.champion] - losses[name], sample.label)
+            if comparison.is_lost(self._alpha(name)):
+                self._comparisons[name] = Comparison()
         self._watch(sample, losses[self.champion])
         self._decide()
 
