@@ -12,8 +12,8 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from tests.learning.people import KINDS, NAMES, Kind, crowd
 from worker.learning.behaviour import BEHAVIOUR, Preparation
 from worker.learning.clusters import Clusters
-from worker.learning.kmeans import best_fit, distances, fitted, nearest, silhouette
-from worker.learning.naming import kept_names, named, title_of
+from worker.learning.kmeans import FAR, best_fit, distances, fitted, nearest, silhouette
+from worker.learning.naming import is_true, kept_names, named, title_of
 
 Rows = NDArray[np.float64]
 Kinds = NDArray[np.int64]
@@ -61,9 +61,9 @@ def test_centres_move_and_users_are_told_apart_as_river_does() -> None:
     theirs = KMeans(n_clusters=len(clusters.names), halflife=clusters.rate)
     theirs.centers = {at: dict(enumerate(centre)) for at, centre in enumerate(clusters.centres.tolist())}
     prepared = clusters.preparation.apply(rows)
-    for row, user in zip(rows, prepared.tolist(), strict=True):
+    for row, user in zip(rows, prepared, strict=True):
         clusters.learn(row)
-        theirs.learn_one(dict(enumerate(user)))
+        theirs.learn_one(dict(enumerate(np.clip(user, -FAR, FAR).tolist())))
     assert np.array_equal(clusters.centres, [list(centre.values()) for centre in theirs.centers.values()])
     ours = nearest(prepared, clusters.centres).tolist()
     assert ours == [theirs.predict_one(dict(enumerate(user))) for user in prepared.tolist()]
@@ -114,6 +114,26 @@ def test_names_are_kept_by_the_assignment_that_moves_least() -> None:
     assert kept_names(before, ["a", "b", "c"], after) == ["c", "a", "b"]
     after[0] = [9.0, 9.0]
     assert kept_names(before, ["a", "b", "c"], after) == [None, "a", "b"]
+
+
+def test_a_name_that_is_no_longer_true_is_given_up() -> None:
+    """Its users came to buy little: a name that says many orders is untrue, wherever else the centre is."""
+    centre = np.zeros(len(BEHAVIOUR))
+    centre[0], centre[4] = 1.0, 0.5
+    assert is_true("many_views_many_orders", centre)
+    centre[4] = -0.5
+    assert not is_true("many_views_many_orders", centre)
+    rows, kinds = people(900, 20)
+    clusters = Clusters.found(rows, per_week=1_000.0)
+    names = list(clusters.names)
+    buyers = int(np.bincount(nearest(clusters.preparation.apply(rows), clusters.centres)[kinds == 1]).argmax())
+    assert "many_orders" in names[buyers]
+    rows[kinds == 1, NAMES.index("orders_90d")] = 0.0
+    for row in np.tile(rows, (4, 1)):
+        clusters.learn(row)
+    after = clusters.refitted(rows, per_week=1_000.0).clusters.names
+    assert names[buyers] not in after
+    assert not [name for name in after if "many_orders" in name and name in names]
 
 
 def test_a_refit_of_the_same_crowd_changes_nothing() -> None:

@@ -10,6 +10,8 @@ from worker.learning.detector import DAILY, DAY_MS, VALUES_MAX, Detector, Share
 from worker.learning.drift import TargetDrift, Watches, watched_from_days
 from worker.learning.psi import PSI_MIN, Reference, psi, psi_limit
 
+WEEKDAYS = np.arange(700) % 7
+
 
 def test_psi_is_nothing_between_the_same_and_the_textbooks_number_otherwise() -> None:
     """Two bins, half and half against nine in ten: (0.4)(ln 1.8) + (-0.4)(ln 0.2)."""
@@ -23,7 +25,7 @@ def test_psi_of_a_stationary_feature_exceeds_its_limit_as_rarely_as_stated() -> 
     dice = np.random.default_rng(1)
     found = 0
     for _ in range(1_000):
-        reference = Reference.of(dice.normal(size=300))
+        reference = Reference.of(dice.normal(size=300), WEEKDAYS[:300])
         counts = reference.histogram(dice.normal(size=200))
         scale = 1 / 200 + 1 / 300
         limit = psi_limit(reference.counts, 200, 0.01)
@@ -35,13 +37,23 @@ def test_psi_of_a_stationary_feature_exceeds_its_limit_as_rarely_as_stated() -> 
 def test_a_reference_keeps_atoms_in_bins_of_their_own_and_missing_ones_in_the_last() -> None:
     """Half zeros, a quarter missing: shares say so, and what is missing later is seen."""
     values = np.concatenate((np.zeros(50), np.full(25, np.nan), np.arange(1.0, 26.0)))
-    exported = Reference.of(values).exported()
+    exported = Reference.of(values, WEEKDAYS[:100]).exported()
     assert exported["edges"][0] == 0.0
     assert exported["shares"][0] == 0.5
     assert exported["shares"][-1] == 0.25
     assert len(exported["shares"]) == len(exported["edges"]) + 1
-    nobody = Reference.of(np.full(10, np.nan)).exported()
+    nobody = Reference.of(np.full(10, np.nan), WEEKDAYS[:10]).exported()
     assert nobody == {"edges": [], "shares": [1.0]}
+
+
+def test_what_weekdays_do_every_week_is_no_change() -> None:
+    """Twice as much on Sundays: there as here as much as usual, in standard deviations."""
+    values = np.where(WEEKDAYS == 3, 200.0, 100.0) * np.exp(np.random.default_rng(6).normal(0, 0.1, 700))
+    reference = Reference.of(values, WEEKDAYS)
+    assert abs(reference.standard(200.0, weekday=3)) < 0.5
+    assert abs(reference.standard(100.0, weekday=0)) < 0.5
+    assert reference.standard(200.0, weekday=0) > 5
+    assert reference.standard(float("nan"), weekday=0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -65,7 +77,7 @@ def test_what_only_ever_grows_is_never_watched() -> None:
     assert watched_from_days(Observed("orders_total", "orders_total")) is None
     assert watched_from_days(Observed("order_recency", "time_since_order * orders_total / age")) == 97
     watches = Watches()
-    assert watches.begin(np.ones((300, len(OBSERVED))), days=10_000)
+    assert watches.begin(np.ones((300, len(OBSERVED))), WEEKDAYS[:300], days=10_000)
     assert not {"age", "orders_total", "spend_total", "sessions_total"} & set(watches.by_name)
 
 

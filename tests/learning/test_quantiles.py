@@ -20,7 +20,7 @@ def test_the_order_of_observations_doesnt_matter() -> None:
     values = np.random.default_rng(1).normal(size=2 * SIZE).tolist()
     order = list(range(len(values)))
     shuffled = np.random.default_rng(2).permutation(len(values)).tolist()
-    forwards, otherwise = (filled(values, each).recent(START_MS + DAY_MS) for each in (order, shuffled))
+    forwards, otherwise = (filled(values, each).recent(START_MS + DAY_MS)[0] for each in (order, shuffled))
     assert len(forwards) == SIZE
     assert np.array_equal(forwards, otherwise)
 
@@ -28,7 +28,7 @@ def test_the_order_of_observations_doesnt_matter() -> None:
 def test_a_sample_has_the_quantiles_of_all() -> None:
     """Of 20,000 users, within four standard errors at every level."""
     values = np.random.default_rng(3).exponential(size=20_000)
-    sample = filled(values.tolist(), list(range(20_000))).recent(START_MS + DAY_MS)[:, 0]
+    sample = filled(values.tolist(), list(range(20_000))).recent(START_MS + DAY_MS)[0][:, 0]
     ranks = np.searchsorted(np.sort(values), quantiles_of("spend_365d", sample)) / 20_000
     errors = np.abs(ranks - LEVELS)
     assert (errors <= 4 * np.sqrt(LEVELS * (1 - LEVELS) / SIZE) + 1e-3).all()
@@ -40,7 +40,7 @@ def test_every_user_of_a_small_shop_counts_once() -> None:
     for user in range(200):
         at_ms = START_MS + user * (WEEK_MS // 100)
         panel.add(hash_of(f"{user}"), at_ms, np.array([float(user)]))
-        seen = panel.recent(at_ms)[:, 0]
+        seen = panel.recent(at_ms)[0][:, 0]
         assert sorted(seen) == list(range(max(0, user - 99), user + 1))
 
 
@@ -51,7 +51,7 @@ def test_two_full_weeks_are_brought_to_one_rate() -> None:
     for week, users in ((0, 60_000), (1, 6_000)):
         for moment in np.sort(dice.integers(0, WEEK_MS, users)).tolist():
             panel.add(hash_of(f"{week}/{moment}"), START_MS + week * WEEK_MS + moment, np.array([float(week)]))
-    recent = panel.recent(START_MS + WEEK_MS + WEEK_MS // 2)[:, 0]
+    recent = panel.recent(START_MS + WEEK_MS + WEEK_MS // 2)[0][:, 0]
     # 30,000 of the first week and 3,000 of the second are younger than a week, but the second went on to its end.
     assert abs(np.mean(recent == 1.0) - 6_000 / 36_000) < 0.03
 

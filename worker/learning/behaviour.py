@@ -32,8 +32,8 @@ class Behaviour(NamedTuple):
 
 BEHAVIOUR: Final = (
     Behaviour("views_90d", 0.0, "many views", "few views"),
-    Behaviour("searches_per_view", 0.0, "searching", "rarely searching"),
-    Behaviour("wishlists_per_view", 0.0, "wishing", "rarely wishing"),
+    Behaviour("searches_per_view", 0.0, "searching", "few searches"),
+    Behaviour("wishlists_per_view", 0.0, "wishing", "few wishes"),
     Behaviour("cart_adds_per_view", 0.0, "quick to the cart", "slow to the cart"),
     Behaviour("orders_90d", 0.0, "many orders", "few orders"),
     Behaviour("refund_rate", 0.0, "returning goods", "keeping goods"),

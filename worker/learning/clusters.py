@@ -5,7 +5,7 @@ centre, so that half of a centre is renewed in about two weeks. The preparation 
 centre means the same on every day in between.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ from river.cluster import KMeans
 
 from worker.learning.behaviour import BEHAVIOUR, Preparation
 from worker.learning.drift import Alarm
-from worker.learning.kmeans import best_fit, distances, nearest, silhouette
-from worker.learning.naming import kept_names, named, title_of
+from worker.learning.kmeans import best_fit, distances, nearest, silhouette, within_reach
+from worker.learning.naming import is_true, kept_names, named, title_of
 from worker.learning.pieces import packed_array, unpacked_array
 from worker.learning.psi import psi, psi_limit
 
@@ -83,7 +83,8 @@ class Clusters:
 
     def learn(self, features: Rows) -> None:
         """Move the centre nearest to this user, whose features are in the order of OBSERVED."""
-        self._model.learn_one(dict(enumerate(self.preparation.apply(features[None, :])[0].tolist())))
+        user = within_reach(self.preparation.apply(features[None, :]))[0]
+        self._model.learn_one(dict(enumerate(user.tolist())))
 
     def sizes(self, rows: Rows) -> dict[str, float]:
         """Return by name the share of these users that is nearest to each centre."""
@@ -114,14 +115,20 @@ class Clusters:
         between = distances(*[candidate.preparation.apply(judged)] * 2)
         before = silhouette(between, nearest(self.preparation.apply(judged), self.centres))
         after = silhouette(between, nearest(candidate.preparation.apply(judged), candidate.centres))
-        if after < before + BETTER:
-            self.settle(rows)
-            return Refit(self, adopted=False, before=before, after=after)
+        adopted = after >= before + BETTER
         live = self.preparation.translate(self.centres, candidate.preparation)
-        kept = kept_names(live, self.names, candidate.centres)
-        fresh = iter(named(candidate.centres[[name is None for name in kept]], [*self.names]))
-        candidate.names = [name or next(fresh) for name in kept]
-        return Refit(candidate, adopted=True, before=before, after=after)
+        if adopted:
+            candidate.rename(kept_names(live, self.names, candidate.centres), self.names, candidate.centres)
+            return Refit(candidate, adopted, before, after)
+        self.rename(self.names, self.names, live)
+        self.settle(rows)
+        return Refit(self, adopted, before, after)
+
+    def rename(self, kept: Sequence[str | None], taken: Sequence[str], centres: Rows) -> None:
+        """Keep the names that are true of these centres, prepared as of today; give the others new ones."""
+        true = [name if name and is_true(name, centre) else None for name, centre in zip(kept, centres, strict=True)]
+        fresh = iter(named(centres[[name is None for name in true]], taken))
+        self.names = [name or next(fresh) for name in true]
 
     def exported(self, sizes: Mapping[str, float], before: Mapping[str, float]) -> dict[str, Any]:
         """Return the snapshot's part: inputs, names, centres and cards; sizes by name, now and a week before."""

@@ -24,6 +24,7 @@ from worker.learning.psi import Reference, psi, psi_limit
 __all__ = ["ALARMS_PER_DAY", "Alarm", "TargetDrift", "Watches", "psi_chance", "watched_from_days"]
 
 Rows = NDArray[np.float64]
+Weekdays = NDArray[np.int64]
 
 ALARMS_PER_DAY: Final = 0.001
 """One false alarm in 1,000 days, over all features and clusters of a stationary shop."""
@@ -64,9 +65,9 @@ class Watch:
         self.cried = cried
         self.psi = psi
 
-    def see(self, value: float) -> float | None:
+    def see(self, value: float, weekday: int) -> float | None:
         """Take in a user's value; return the shift of the mean in standard deviations if one is found."""
-        shift = self.detector.update(self.reference.standard(value) / SPAN + 0.5)
+        shift = self.detector.update(self.reference.standard(value, weekday) / SPAN + 0.5)
         return None if shift is None else (shift.after - shift.before) * SPAN
 
     def look(self, values: Rows, chance: float) -> float:
@@ -76,7 +77,7 @@ class Watch:
 
 
 class Watches:
-    """All features that are watched by now; rows are [user, OBSERVED]."""
+    """All features that are watched by now; rows are [user, OBSERVED], weekdays when they were seen, 0 to 6."""
 
     def __init__(self, packed: Mapping[str, Any] | None = None) -> None:
         self.by_name = {
@@ -84,26 +85,26 @@ class Watches:
             for name, each in (packed or {}).items()
         }
 
-    def begin(self, rows: Rows, days: float) -> bool:
+    def begin(self, rows: Rows, weekdays: Weekdays, days: float) -> bool:
         """Begin to watch what has settled after so many days; tell whether that is more than before."""
         settled = [
             (place, observed.name)
             for place, observed in enumerate(OBSERVED)
             if (watched_from_days(observed) or np.inf) <= days and observed.name not in self.by_name
         ]
-        self.by_name |= {name: Watch(Reference.of(rows[:, place])) for place, name in settled}
+        self.by_name |= {name: Watch(Reference.of(rows[:, place], weekdays)) for place, name in settled}
         return bool(settled)
 
-    def renew(self, rows: Rows) -> None:
+    def renew(self, rows: Rows, weekdays: Weekdays) -> None:
         """Take these users as the reference of all that is watched."""
         for place, _ in self._placed():
-            self.by_name[OBSERVED[place].name] = Watch(Reference.of(rows[:, place]))
+            self.by_name[OBSERVED[place].name] = Watch(Reference.of(rows[:, place], weekdays))
 
-    def see(self, features: Rows) -> list[Alarm]:
+    def see(self, features: Rows, weekday: int) -> list[Alarm]:
         """Take in a user; return the alarms of means."""
         alarms = []
         for place, watch in self._placed():
-            shift = watch.see(features[place])
+            shift = watch.see(features[place], weekday)
             if shift is not None and not watch.cried:
                 watch.cried = True
                 alarms.append(Alarm("mean", OBSERVED[place].name, shift, 0.0))

@@ -10,22 +10,24 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["best_fit", "distances", "fitted", "nearest", "silhouette"]
+__all__ = ["FAR", "best_fit", "distances", "fitted", "nearest", "silhouette", "within_reach"]
 
 Rows = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 CLUSTERS_MIN: Final = 3
 CLUSTERS_MAX: Final = 8
-NEARLY: Final = 0.05
+NEARLY: Final = 0.1
 """More clusters say more: the largest number is taken whose silhouette is within this share of the best one's."""
 SHARE_MIN: Final = 0.02
 """A cluster of fewer users is not worth a segment: such a number of clusters is not taken."""
 
-STARTS: Final = 4
+STARTS: Final = 10
 ITERATIONS_MAX: Final = 50
 JUDGED_MAX: Final = 1_000
 SEED: Final = 20_070_101
+FAR: Final = 4.0
+"""Standard deviations beyond which a user pulls no harder: a few extreme ones don't get a centre to themselves."""
 
 
 class Fit(NamedTuple):
@@ -40,7 +42,8 @@ def best_fit(rows: Rows) -> Fit:
 
     Every other row is fitted on, the rest judges; there must be at least `2 * CLUSTERS_MAX` rows.
     """
-    learnt, judged = rows[::2], rows[1::2][:JUDGED_MAX]
+    near = within_reach(rows)
+    learnt, judged = near[::2], near[1::2][:JUDGED_MAX]
     between = distances(judged, judged)
     fits = []
     for count in range(CLUSTERS_MIN, CLUSTERS_MAX + 1):
@@ -51,6 +54,11 @@ def best_fit(rows: Rows) -> Fit:
     worth = [fit for large, fit in fits if large] or [fits[0][1]]
     best = max(fit.silhouette for fit in worth)
     return [fit for fit in worth if fit.silhouette >= best - NEARLY * abs(best)][-1]
+
+
+def within_reach(rows: Rows) -> Rows:
+    """Return prepared rows for centres to learn from: cut at `FAR`."""
+    return np.clip(rows, -FAR, FAR)
 
 
 def fitted(rows: Rows, count: int) -> Rows:

@@ -1,4 +1,4 @@
-"""Names of clusters: from what sets them apart, and kept when the clusters are found anew.
+"""Names of clusters: from what sets them apart, and kept while they are true when the clusters are found anew.
 
 Old and new centres are paired so that the sum of their distances is least (the assignment problem; scipy solves it
 after Crouse 2016); a pair counts only if the new centre is nearer to the old one than half way to the old one's nearest
@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from worker.learning.behaviour import BEHAVIOUR
 from worker.learning.kmeans import distances
 
-__all__ = ["kept_names", "named", "title_of"]
+__all__ = ["is_true", "kept_names", "named", "title_of"]
 
 Rows = NDArray[np.float64]
 
@@ -52,6 +52,14 @@ def kept_names(before: Rows, names: Sequence[str], after: Rows) -> list[str | No
         if apart[old, new] < limits[old]:
             kept[new] = names[old]
     return kept
+
+
+def is_true(name: str, centre: Rows) -> bool:
+    """Whether everything that a name says is on the same side of everybody's mean as the centre is."""
+    return not any(
+        (_joined([behaviour.much]) in name and value < 0) or (_joined([behaviour.little]) in name and value > 0)
+        for behaviour, value in zip(BEHAVIOUR, centre, strict=True)
+    )
 
 
 def _longer(centre: Rows) -> list[list[str]]:

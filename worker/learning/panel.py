@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.learning.detector import DAY_MS
 from worker.learning.pieces import packed_array, unpacked_array
 
 __all__ = ["NAME", "SIZE", "WEEK_MS", "Panel", "hash_of"]
@@ -77,8 +76,8 @@ class Panel:
         if week is not None:
             week.add(place, np.concatenate(([float(at_ms)], values)))
 
-    def recent(self, until_ms: int) -> Rows:
-        """Values of the users observed in the week up to `until_ms`: a row each, in order of their hashes."""
+    def recent(self, until_ms: int) -> tuple[Rows, NDArray[np.int64]]:
+        """Return the values of users observed in the week up to then, a row each by their hashes, and when, in ms."""
         limit = min((week.limit for week in self.weeks.values()), default=HASHES)
         kept = [
             (place, week.number, row)
@@ -87,12 +86,8 @@ class Panel:
             if place < limit and row[0] > until_ms - WEEK_MS
         ]
         kept.sort(key=lambda entry: entry[:2])
-        return np.array([row[1:] for _, _, row in kept], np.float64).reshape(-1, self.width)
-
-    def spans(self, until_ms: int) -> bool:
-        """Whether the week up to `until_ms` was seen from its first day on; weekdays differ."""
-        times = [row[0] for week in self.weeks.values() for row in week.rows.values()]
-        return any(until_ms - WEEK_MS < time <= until_ms - WEEK_MS + DAY_MS for time in times)
+        rows = np.array([row for _, _, row in kept], np.float64).reshape(-1, 1 + self.width)
+        return rows[:, 1:], rows[:, 0].astype(np.int64)
 
     def packed(self) -> dict[str, dict[str, Any]]:
         """The weeks as plain data, by name; the week after next takes a week's name over."""

@@ -79,23 +79,24 @@ class Population:
         ranked = [observation.ranked.get(name, np.nan) for name in book.ranked]
         self._panel.add(place, at_ms, np.concatenate((observation.features, ranked)))
         if self._share.takes(at_ms, place):
-            self._cry(at_ms, self._watches.see(observation.features))
+            self._cry(at_ms, self._watches.see(observation.features, _weekday(at_ms)))
             if self._clusters is not None:
                 self._clusters.learn(observation.features)
 
     def _close(self, day: int) -> None:
         """Look at the week that ends with the beginning of this day."""
         at_ms, book = day * DAY_MS, self._book
-        rows = self._panel.recent(at_ms)
-        if len(rows) < ROWS_MIN or not self._panel.spans(at_ms):
-            return
-        settled = self._watches.begin(rows, (at_ms - (book.first_ms or 0)) / DAY_MS)
+        rows, times_ms = self._panel.recent(at_ms)
+        if len(rows) < ROWS_MIN or times_ms.min() > at_ms - WEEK_MS + DAY_MS:
+            return  # too few, or not of every weekday
+        weekdays = _weekday(times_ms)
+        settled = self._watches.begin(rows, weekdays, (at_ms - (book.first_ms or 0)) / DAY_MS)
         self._cry(at_ms, self._watches.look(rows))
         due = book.refit_day is not None and day >= book.refit_day
         self._follow_clusters(at_ms, rows, refit=settled or due)
         if due:
             book.refit_day = None
-            self._watches.renew(rows)
+            self._watches.renew(rows, weekdays)
         book.generation += settled or due
 
     def _follow_clusters(self, at_ms: int, rows: Rows, *, refit: bool) -> None:
@@ -155,7 +156,7 @@ class Population:
         return {"generation": self._book.generation, "centres": centres, "quantiles": self._quantiles()}
 
     def _quantiles(self) -> dict[str, list[float]]:
-        rows = self._panel.recent(self._book.clock_ms)
+        rows, _ = self._panel.recent(self._book.clock_ms)
         columns = {name: rows[:, WIDTH + at] for at, name in enumerate(self._book.ranked)}
         found = {name: quantiles_of(name, values) for name, values in columns.items()}
         return {name: values for name, values in found.items() if values}
@@ -173,7 +174,8 @@ class Population:
         if self._clusters is None:
             return None
         before = self._book.sizes[0] if len(self._book.sizes) > WEEK_DAYS else {}
-        return self._clusters.exported(self._clusters.sizes(self._panel.recent(self._book.clock_ms)), before)
+        rows, _ = self._panel.recent(self._book.clock_ms)
+        return self._clusters.exported(self._clusters.sizes(rows), before)
 
     def figures(self) -> list[Figure]:
         """Return PSI by feature, alarms by what and name, and the share of users by cluster."""
@@ -213,3 +215,8 @@ class Population:
         self._watches = Watches(joined("population/watches", parts))
         if small["clusters"] is not None and self._wants_clusters:
             self._clusters = Clusters.unpacked(small["clusters"])
+
+
+def _weekday(at_ms: Any) -> Any:
+    """The day of the week, 0 to 6, of a time or of many."""
+    return at_ms // DAY_MS % WEEK_DAYS

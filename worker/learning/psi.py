@@ -3,7 +3,8 @@
 PSI = Σ (q - p) · ln(q / p) over the bins, p and q being their shares then and now. Without a change it is about
 (1/n + 1/m) times chi-square with bins - 1 degrees of freedom, n and m being the numbers of users (Yurdakul 2018,
 "Statistical properties of population stability index"). So an alarm needs more than chance gives in a shop of this
-size, and, in a large shop where everything is significant, more than the usual 0.1 that is worth a look.
+size, and, in a large shop where everything is significant, more than 0.2: a shop whose users grow older shows half of
+that by nature, and 0.1 to 0.25 is what the literature calls a change worth a look.
 """
 
 import math
@@ -22,7 +23,7 @@ __all__ = ["PSI_MIN", "Reference", "psi", "psi_limit"]
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-PSI_MIN: Final = 0.1
+PSI_MIN: Final = 0.2
 DECILES: Final = np.linspace(0.1, 1.0, 10)
 HALF: Final = 0.5
 SCALE_MIN: Final = 0.01
@@ -47,32 +48,36 @@ def psi_limit(before: Counts, users: int, chance: float) -> float:
 class Reference(NamedTuple):
     """How a feature was spread: bins (…, edge] and one beyond the last edge, where missing values count too.
 
-    `mean` and `scale` are of the values' logarithms, NaN left out.
+    `means` by weekday and `scale` are of the values' logarithms, NaN left out; weekdays differ in most shops, and what
+    they do every week is no change.
     """
 
     edges: Values
     counts: Counts
-    mean: float
+    means: list[float]
     scale: float
 
     @classmethod
-    def of(cls, values: Values) -> "Reference":
-        """The reference that these users are; edges are the deciles, each once."""
-        known = values[np.isfinite(values)]
-        edges = np.unique(np.quantile(known, DECILES, method="inverted_cdf")) if len(known) else np.empty(0)
-        logs = logarithm(known)
-        mean, scale = (float(logs.mean()), float(logs.std())) if len(known) else (0.0, 0.0)
-        return cls(edges, _histogram(edges, values), mean, scale if scale >= SCALE_MIN else 1.0)
+    def of(cls, values: Values, weekdays: Counts) -> "Reference":
+        """The reference that these users are, each seen on her weekday, 0 to 6; edges are the deciles, each once."""
+        known = np.isfinite(values)
+        if not known.any():
+            return cls(np.empty(0), _histogram(np.empty(0), values), [0.0] * 7, 1.0)
+        edges = np.unique(np.quantile(values[known], DECILES, method="inverted_cdf"))
+        logs, days = logarithm(values[known]), weekdays[known]
+        means = [float((logs[days == day] if (days == day).any() else logs).mean()) for day in range(7)]
+        scale = float((logs - np.array(means)[days]).std())
+        return cls(edges, _histogram(edges, values), means, scale if scale >= SCALE_MIN else 1.0)
 
     def histogram(self, values: Values) -> Counts:
         """Return how many of these values are in each bin."""
         return _histogram(self.edges, values)
 
-    def standard(self, value: float) -> float:
-        """Return a value's logarithm in standard deviations from the mean; 0 for a missing one."""
+    def standard(self, value: float, weekday: int) -> float:
+        """Return a value's logarithm in standard deviations from the weekday's mean; 0 for a missing one."""
         if not math.isfinite(value):
             return 0.0
-        return (math.copysign(math.log1p(abs(value)), value) - self.mean) / self.scale
+        return (math.copysign(math.log1p(abs(value)), value) - self.means[weekday]) / self.scale
 
     def exported(self) -> dict[str, list[float]]:
         """Return the snapshot's part: edges, and the share of users between them."""
@@ -86,7 +91,7 @@ class Reference(NamedTuple):
     def unpacked(cls, packed: Mapping[str, Any]) -> "Reference":
         """The reference that was packed."""
         edges, counts = unpacked_array(packed["edges"]), unpacked_array(packed["counts"])
-        return cls(edges, counts, packed["mean"], packed["scale"])
+        return cls(edges, counts, packed["means"], packed["scale"])
 
 
 def _histogram(edges: Values, values: Values) -> Counts:
