@@ -36,15 +36,14 @@ def test_the_kinds_of_users_are_recovered(seed: int) -> None:
 
 
 def test_a_fit_is_as_good_as_scikit_learns() -> None:
-    """The silhouette is the same number, and that of the fit within a hundredth of the batch library's best."""
+    """The silhouette is the same number, and the squared distances to the centres within two hundredths of its best."""
     rows, _ = people(900, 7)
     prepared = Preparation.fitted(rows).apply(rows)
     for count in (3, 5):
-        labels = nearest(prepared, fitted(prepared, count))
-        ours = silhouette(distances(prepared, prepared), labels)
-        assert ours == pytest.approx(silhouette_score(prepared, labels))
-        theirs = BatchKMeans(count, n_init=10, random_state=1).fit_predict(prepared)
-        assert ours > silhouette_score(prepared, theirs) - 0.01
+        apart = distances(prepared, fitted(prepared, count))
+        labels = apart.argmin(axis=1)
+        assert silhouette(distances(prepared, prepared), labels) == pytest.approx(silhouette_score(prepared, labels))
+        assert apart.min(axis=1).sum() < 1.02 * BatchKMeans(count, n_init=10, random_state=1).fit(prepared).inertia_
 
 
 def test_the_same_users_give_the_same_centres() -> None:
