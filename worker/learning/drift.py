@@ -2,7 +2,9 @@
 
 Features: PSI of the last week against the reference, once a day, and ADWIN on the mean of a bounded number of users a
 day. Targets: ADWIN on the champion's log loss. The constants come from `python -m worker.bench.drift`, which prints
-what they give: on stationary traffic all features together at most `ALARMS_PER_DAY`.
+what they give: on stationary traffic all features together at most `ALARMS_PER_DAY` (seen: 1 alarm in 9,450 days). One
+feature that moves by a standard deviation is found within six days in a shop of 300 active users; by half of one, in
+two days, as a rule, where there are 2,000.
 
 A feature is watched from when its window has filled (30 days for `orders_30d`), and one that only ever grows (`age`,
 totals) never: they change by nature. After an alarm a feature is silent until its reference is taken anew.
