@@ -87,21 +87,33 @@ def test_a_champion_that_falls_behind_is_rolled_back() -> None:
     assert "rolled_back" in kinds[1:]
 
 
-def test_a_loss_that_rises_is_an_alarm_and_learning_hurries() -> None:
-    """The truth turns over: an alarm says so, and weeks later the linear learner ranks by the new truth."""
+def test_a_truth_that_turns_over_is_found_and_learnt_anew() -> None:
+    """The champion is put back, or an alarm says so, and weeks later the linear learner ranks by the new truth."""
 
     def turning(features: NDArray[np.float64], day: float) -> float:
         return plain(features, day) if day < 17 else -plain(features, day)
 
     learnt = after(stream(21, 9_000, turning, a_day=300))
-    alarms = [decision for decision in learnt.decisions() if decision["kind"] == "alarm"]
-    assert alarms
-    assert all(alarm["at_ms"] > START + (17 + 7) * DAY and alarm["after"] > alarm["before"] for alarm in alarms)
-    assert [one.value for one in learnt.figures() if one.name == "drift_alarms"] == [len(alarms)]
+    found = [decision for decision in learnt.decisions() if decision["kind"] in ("alarm", "rolled_back")]
+    assert found
+    assert all(decision["at_ms"] > START + (17 + 7) * DAY for decision in found)
     strangers = [features_of(np.random.default_rng(number)) for number in range(300)]
     odds = [turning(np.nan_to_num(features), 60) for features in strangers]
     linear = learnt._targets["purchase"].field["linear"].scorer()
     assert auc(linear.scores(prepared(np.array(strangers)))[1], (np.array(odds) > 0).astype(float)) > 0.8
+
+
+def test_a_loss_that_rises_is_an_alarm() -> None:
+    """The truth fades, and the champion is worth less than it was, though still more than the floor."""
+
+    def fading(features: NDArray[np.float64], day: float) -> float:
+        return (4.0 if day < 17 else 1.0) * plain(features, day)
+
+    learnt = after(stream(21, 9_000, fading, a_day=300))
+    alarms = [decision for decision in learnt.decisions() if decision["kind"] == "alarm"]
+    assert alarms
+    assert all(alarm["at_ms"] > START + (17 + 7) * DAY and alarm["after"] > alarm["before"] for alarm in alarms)
+    assert [one.value for one in learnt.figures() if one.name == "drift_alarms"] == [len(alarms)]
 
 
 def test_a_sample_is_judged_by_what_stood_when_it_was_taken() -> None:

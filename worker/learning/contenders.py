@@ -41,6 +41,11 @@ class Contender:
         self.learner.learn_many(vectors, labels, recent)
         self._has_learnt = True
 
+    def hurry(self, recent: Recent) -> None:
+        """Let the learner hurry, and calibrate by what comes from now on."""
+        self.learner.hurry(recent)
+        self._progress = self._progress[:0]
+
     def scorer(self) -> Scorer:
         """Return what it would be published as now."""
         raw, labels = self._progress.T

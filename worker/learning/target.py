@@ -121,14 +121,17 @@ class TargetLearning:
         self._decide()
 
     def _watch(self, sample: WaitingSample, loss: float) -> None:
-        """Raise an alarm if the champion's loss has risen: then every learner is to hurry."""
+        """Raise an alarm if the champion's loss has risen, and let every learner hurry."""
         shift = self._drift.update(sample.due_ms, sample.id, loss)
         if shift is None:
             return
         self.alarms += 1
         self._note("alarm", what="loss", model=self.champion, before=shift.before, after=shift.after, n=shift.newer)
+        self._hurry()
+
+    def _hurry(self) -> None:
         for contender in self.field.values():
-            contender.learner.hurry(self._recent)
+            contender.hurry(self._recent)
 
     def _decide(self) -> None:
         """Put a learner that is proven better in the champion's place, once there is evidence."""
@@ -150,6 +153,8 @@ class TargetLearning:
         kind = "rolled_back" if self._goes_back(name) else "promoted"
         shown = self._comparisons[name]
         self._note(kind, model=name, instead_of=self.champion, n=shown.n, gain=shown.mean, bound=bound, alpha=alpha)
+        if kind == "rolled_back":  # what the champion knew is no longer so
+            self._hurry()
         self.champion, self._predecessor = name, self.champion
         self._comparisons, self._drift = self._new_comparisons(), TargetDrift()
 
