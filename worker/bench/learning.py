@@ -5,6 +5,7 @@ All measures of a target are over the same samples: those that everybody scored 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,18 +21,29 @@ from worker.bench.learning_speed import field_speed, linear_speed, scoring_us
 from worker.bench.meter import machine
 from worker.core.warming import warm_up
 from worker.learning.evaluation import measures
+from worker.simulate.shop import Settings
 
-__all__ = ["CHAMPION", "as_table", "judge", "run"]
+__all__ = ["CHAMPION", "Plan", "as_table", "judge", "run"]
 
 Data = dict[str, Any]
 Say = Callable[[str], object]
 CHAMPION: Final = "champion"
-LINEAR_SAMPLES: Final = 100_000
-FIELD_SAMPLES: Final = 10_000
 
 
-def run(folder: Path | None, say: Say = lambda _: None, *, speed_samples: tuple[int, int] | None = None) -> Data:
-    """Measure on the data sets in a folder, or on a simulated shop; `say` is told what is being measured.
+@dataclass(frozen=True)
+class Plan:
+    """How large the simulated shop is, and how many samples speed is measured with."""
+
+    shop: Settings = field(default_factory=lambda: Settings(users=1_500, days=100, seed=11))
+    linear_samples: int = 100_000
+    field_samples: int = 10_000
+
+
+FULL: Final = Plan()
+
+
+def run(folder: Path | None, say: Say = lambda _: None, plan: Plan = FULL) -> Data:
+    """Measure on the data sets in a folder, or without one on a simulated shop; `say` is told what is being measured.
 
     Returns `sets` (one object each: `targets`, `clusters`), `speed`, `machine`.
 
@@ -39,15 +51,14 @@ def run(folder: Path | None, say: Say = lambda _: None, *, speed_samples: tuple[
         WrongUsage: scikit-learn is missing, or the folder has no known data set.
     """
     required()
-    data_sets = found(folder) if folder else [simulated()]
+    data_sets = found(folder) if folder else [simulated(plan.shop)]
     warm_up()
     measured = [_measured(data, say) for data in data_sets]
     say("measuring speed")
     data, (outcome, _) = data_sets[0], measured[0]
-    linear, field = speed_samples or (LINEAR_SAMPLES, FIELD_SAMPLES)
     speed = {
-        "linear_samples_per_second": round(linear_speed(outcome.judged[0], linear)),
-        "field_samples_per_second": round(field_speed(data, outcome.judged[0], field)),
+        "linear_samples_per_second": round(linear_speed(outcome.judged[0], plan.linear_samples)),
+        "field_samples_per_second": round(field_speed(data, outcome.judged[0], plan.field_samples)),
         "scoring": scoring_us(data, outcome.models[-1][1]) if outcome.models else None,
     }
     return {"sets": [figures for _, figures in measured], "speed": speed, "machine": machine()}

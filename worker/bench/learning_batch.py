@@ -1,7 +1,7 @@
 """The yardstick: scikit-learn's models, refitted every so often on everything labelled so far.
 
 The same features, instants and delay of labels as the learners that go along. Two kinds of "labelled so far": what is
-resolved, as is usual, and what is past its horizon (`…, at the deadline`), which keeps early positives from outweighing
+resolved, as is usual, and what is past its horizon (`…, matured`), which keeps early positives from outweighing
 late negatives.
 """
 
@@ -17,13 +17,13 @@ from worker.errors import WrongUsage
 from worker.learning.preparation import prepared
 from worker.learning.settings import DAY_MS, EVIDENCE_LEAST
 
-__all__ = ["AT_DEADLINE", "batch_scores", "required"]
+__all__ = ["MATURED", "batch_scores", "required"]
 
 Reals = NDArray[np.float64]
-AT_DEADLINE: Final = ", at the deadline"
+MATURED: Final = ", matured"
 SEED: Final = 1
 Fit = Callable[[Reals, NDArray[np.bool_], Reals], Reals]
-"""Features and labels of what is known, features of what is to be scored -> probabilities."""
+"""Prepared features and labels of what is known, features of what is to be scored -> probabilities."""
 
 
 def required() -> None:
@@ -56,11 +56,7 @@ def _logistic(known: Reals, labels: NDArray[np.bool_], asked: Reals) -> Reals:
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    return _probabilities(model.fit(_ready(known), labels), _ready(asked))
-
-
-def _ready(features: Reals) -> Reals:
-    return prepared(features).astype(np.float64)
+    return _probabilities(model.fit(known, labels), asked)
 
 
 def _probabilities(model: Any, asked: Reals) -> Reals:
@@ -74,15 +70,16 @@ MODELS: Final[dict[str, Fit]] = {
 
 def batch_scores(judged: Judged, refit_days: int) -> dict[str, Reals]:
     """Return by model what it gave each sample [n]: NaN before the first refit with enough of either label."""
-    known_ms = {"": judged.resolved_ms, AT_DEADLINE: judged.due_ms}
+    known_ms = {"": judged.resolved_ms, MATURED: judged.due_ms}
+    vectors = prepared(judged.features).astype(np.float64)
     return {
-        name + kind: _refitted(judged, refit_days * DAY_MS, fit, known)
+        name + kind: _refitted(judged, vectors, refit_days * DAY_MS, fit, known)
         for kind, known in known_ms.items()
         for name, fit in MODELS.items()
     }
 
 
-def _refitted(judged: Judged, every_ms: int, fit: Fit, known_ms: NDArray[np.int64]) -> Reals:
+def _refitted(judged: Judged, vectors: Reals, every_ms: int, fit: Fit, known_ms: NDArray[np.int64]) -> Reals:
     found = np.full(len(judged.labels), np.nan)
     if len(found) == 0:
         return found
@@ -92,5 +89,5 @@ def _refitted(judged: Judged, every_ms: int, fit: Fit, known_ms: NDArray[np.int6
         known = known_ms < begin_ms
         positives = int(judged.labels[known].sum())
         if asked.any() and min(positives, int(known.sum()) - positives) >= EVIDENCE_LEAST:
-            found[asked] = fit(judged.features[known], judged.labels[known], judged.features[asked])
+            found[asked] = fit(vectors[known], judged.labels[known], vectors[asked])
     return found

@@ -1,4 +1,4 @@
-"""Clusters that learn along beside scikit-learn's k-means, refitted weekly: how well users are told apart, how long names last.
+"""Clusters that learn along beside scikit-learn's k-means, refitted weekly: how distinct they are, how names last.
 
 Every week's observations are assigned by the clusters in force when the week began, and by a k-means of as many
 centres fitted on all observations before it, in the same space of prepared features.

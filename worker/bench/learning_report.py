@@ -14,10 +14,10 @@ COLUMNS: Final = (
     ("live_log_loss", "loss"), ("live_ece", "ECE"),
 )  # fmt: skip
 LEGEND: Final = (
-    "Over the same samples for all: those that everybody scored; live: those of them that the champion had scored, too. "
-    "champion: what users were scored with; the learners go along, the others are scikit-learn's, refitted on what is "
-    "resolved by then, or (at the deadline) past its horizon. loss: log loss; ECE: calibration error over ten bins of "
-    "equal counts."
+    "Over the same samples for all: those that everybody scored; live: those of them that the champion had scored, "
+    "too. champion: what users were scored with; the learners go along, the others are scikit-learn's, refitted on "
+    "what is resolved by then, or (matured) past its horizon. loss: log loss; ECE: calibration error over ten "
+    "bins of equal counts."
 )
 CLUSTERS: Final = (
     ("silhouette", "silhouette (higher is better)"), ("batch_silhouette", "  k-means refitted weekly"),

@@ -1,4 +1,4 @@
-"""What the learning benchmark learns on: data sets that people can get, found by their files' names, or a simulated shop.
+"""What the learning benchmark learns on: data sets found by their files' names, or a simulated shop.
 
 A set is events in order of time, the targets to learn and how often a batch model is refitted. Files are read as
 `shoal replay` reads them; what isn't in order of time is put in order first, as it once arrived.
@@ -12,18 +12,17 @@ from typing import Any, Final
 import msgspec
 
 from worker.errors import WrongUsage
-from worker.files import columns, configuration
+from worker.files import configuration
 from worker.files.configuration import Configuration
 from worker.files.source import Source
 from worker.language import definitions
 from worker.simulate.shop import Settings
 from worker.simulate.stream import Simulation
 
-__all__ = ["DataSet", "Known", "Target", "found", "simulated"]
+__all__ = ["DataSet", "found", "simulated"]
 
 Data = dict[str, Any]
 MAPPINGS: Final = Path(__file__).parent / "sets"
-SHOP: Final = Settings(users=1_500, days=100, seed=11)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def found(folder: Path) -> list[DataSet]:
     return [_read(known, file) for known, file in pairs]
 
 
-def simulated(settings: Settings = SHOP) -> DataSet:
+def simulated(settings: Settings) -> DataSet:
     """Return a shop of our own, whose shoppers' types are known."""
     shop = Simulation(settings)
     payloads = [payload for batch in shop.batches() for payload in batch.payloads]

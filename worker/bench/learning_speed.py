@@ -10,7 +10,7 @@ from schemas.models import Snapshot
 from worker.bench.learning_run import Judged
 from worker.bench.learning_sets import DataSet
 from worker.core.engine import Engine
-from worker.learning.inputs import Sample
+from worker.learning.inputs import Observation, Sample
 from worker.learning.learners import Linear
 from worker.learning.learning import Learning
 from worker.learning.preparation import prepared
@@ -26,28 +26,32 @@ WALL_MS: Final = 0
 
 
 def linear_speed(judged: Judged, samples: int) -> float:
-    """Return samples per second of the linear learner once it has seen so many: the second half is timed."""
+    """Return samples per second of the linear learner once it is no longer young: of the second half of so many."""
     vectors = prepared(judged.features)
     recent, learner = Recent(), Linear()
+    batches = samples // BATCH
     begun = process_time()
-    for first in range(0, samples, BATCH):
-        rows = np.arange(first, first + BATCH) % len(vectors)
+    for number in range(batches):
+        rows = np.arange(number * BATCH, (number + 1) * BATCH) % len(vectors)
         for row in rows.tolist():
             recent.append(vectors[row], int(judged.labels[row]))
-        if first <= samples // 2 < first + BATCH:
-            begun, half = process_time(), first
+        if number == batches // 2:
+            begun = process_time()
         learner.learn_many(vectors[rows], judged.labels[rows], recent)
-    return (samples - half) / (process_time() - begun)
+    return (batches - batches // 2) * BATCH / (process_time() - begun)
 
 
 def field_speed(data: DataSet, judged: Judged, samples: int) -> float:
     """Return samples per second of the whole field, from the first one on, waiting and judging included."""
     learning = Learning(data.under.checked.definitions, {})
-    span_ms = int(judged.resolved_ms[-1] - judged.sampled_ms.min()) + 1
+    span_ms = int(judged.due_ms.max() - judged.sampled_ms.min()) + 1
+    last_turn = (samples - 1) // len(judged.labels)
     begun = process_time()
     for number in range(samples):
         turn, row = divmod(number, len(judged.labels))
         learning.learn(_sample(judged, row, turn * span_ms, number))
+    nobody = Observation("", "", last_turn * span_ms + int(judged.due_ms.max()), judged.features[0], {})
+    learning.observe(nobody)  # by then every horizon is over, and everything learnt
     return samples / (process_time() - begun)
 
 
