@@ -20,7 +20,7 @@ import numpy as np
 from worker.learning.evaluation import measures
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  after the backend is chosen
+from matplotlib import pyplot as plt
 
 __all__: list[str] = []
 
