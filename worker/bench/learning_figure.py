@@ -1,10 +1,11 @@
-"""A picture of what a job's scores were worth, week by week: AUC and log loss, alarms and promotions marked.
+"""A picture of what a job's scores were worth, week by week: AUC and what they save of the floor's log loss.
 
     shoal simulate --users 2000 --days 150 --seed 11 --incident drift@75 --out shop.jsonl
     shoal replay shop.jsonl --definitions F --out DIR
-    python -m worker.bench.learning_figure DIR TARGET FILE.png
+    python -m worker.bench.learning_figure DIR TARGET FILE.png 2026-03-21
 
-It reads what the job wrote (training-samples.jsonl, models.jsonl) and nothing else. Needs matplotlib.
+It reads what the job wrote (training-samples.jsonl, models.jsonl) and nothing else; alarms and promotions are marked,
+and the day that is named. Needs matplotlib.
 """
 
 import sys
@@ -21,6 +22,8 @@ from worker.learning.evaluation import measures
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.dates import date2num
 
 __all__: list[str] = []
 
@@ -36,7 +39,10 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def weeks(folder: Path, target: str) -> list[tuple[datetime, float, float]]:
-    """Return (the week's end, AUC, log loss) of the scores that users had when they were sampled."""
+    """Return (the week's end, AUC, skill) of the scores that users had when they were sampled.
+
+    Skill is the share of the log loss that is saved beside one who knows the week's rate of positives and no user.
+    """
     found: dict[int, list[tuple[float, int]]] = {}
     for sample in _records(folder / "training-samples.jsonl"):
         if sample["target"] == target and sample["probability"] is not None:
@@ -46,8 +52,9 @@ def weeks(folder: Path, target: str) -> list[tuple[datetime, float, float]]:
     for week, scored in sorted(found.items()):
         scores, labels = (np.array(column) for column in zip(*scored, strict=True))
         if len(scored) >= SCORED_LEAST:
-            known = measures(scores, labels.astype(np.bool_))
-            rows.append((EPOCH + (week + 1) * WEEK, known.auc, known.log_loss))
+            known = measures(scores, labels)
+            rate = np.full(len(labels), labels.mean())
+            rows.append((EPOCH + (week + 1) * WEEK, known.auc, 1.0 - known.log_loss / measures(rate, labels).log_loss))
     return rows
 
 
@@ -59,27 +66,33 @@ def decisions(folder: Path) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda each: each["at_ms"])
 
 
-def draw(folder: Path, target: str, file: Path) -> None:
+def draw(folder: Path, target: str, file: Path, planted: datetime | None) -> None:
     """Draw the picture."""
-    times, aucs, losses = zip(*weeks(folder, target), strict=True)
-    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(9, 5), layout="constrained")
-    above.plot(times, aucs, color="tab:blue", marker=".")
-    above.set_ylabel("AUC")
-    below.plot(times, losses, color="tab:blue", marker=".")
-    below.set_ylabel("log loss")
-    said = set()
+    times, aucs, skills = zip(*weeks(folder, target), strict=True)
+    figure, panels = plt.subplots(2, 1, sharex=True, figsize=(9, 5), layout="constrained")
+    for axes, name, values in zip(panels, ("AUC", "log loss saved"), (aucs, skills), strict=True):
+        axes.plot(times, values, color="tab:blue", marker=".")
+        axes.set_ylabel(name)
+        _mark(axes, folder, target, planted)
+    panels[0].legend(loc="lower left", fontsize="small")
+    panels[0].set_title(f"{target}: what users were scored with, by the week in which they were sampled")
+    figure.savefig(file, dpi=90)
+
+
+def _mark(axes: Axes, folder: Path, target: str, planted: datetime | None) -> None:
+    """Draw a line for everything that was decided, each kind named once."""
+    named = set()
+    if planted is not None:
+        axes.axvline(date2num(planted), color="black", linestyle="--", label="shoppers change")
     for decision in decisions(folder):
         if decision["kind"] in MARKS and decision.get("target", target) == target:
-            kind = decision["kind"] + (f": {decision['what']}" if "what" in decision else "")
+            kind = decision["kind"] + (f": {decision['what']} of {decision['name']}" if "what" in decision else "")
             at = EPOCH + timedelta(milliseconds=decision["at_ms"])
-            for axes in (above, below):
-                label = None if kind in said or axes is below else kind
-                axes.axvline(at, color=MARKS[decision["kind"]], linewidth=1, alpha=0.6, label=label)
-            said.add(kind)
-    above.legend(loc="lower right", fontsize="small")
-    above.set_title(f"{target}: what users were scored with, by the week in which they were sampled")
-    figure.savefig(file, dpi=110)
+            label = None if kind in named else kind
+            axes.axvline(date2num(at), color=MARKS[decision["kind"]], linewidth=1, alpha=0.6, label=label)
+            named.add(kind)
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    day = datetime.fromisoformat(sys.argv[4]).replace(tzinfo=UTC) if len(sys.argv) > 4 else None
+    draw(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), day)
