@@ -21,7 +21,9 @@ from worker.learning.settings import DAY_MS
 from worker.simulate.shop import Settings
 
 Data = dict[str, Any]
-TINY = learning.Plan(shop=Settings(users=120, days=45, seed=5), linear_samples=1_000, field_samples=300)
+TINY = learning.Plan(
+    shop=Settings(users=120, days=45, seed=5), linear_samples=1_000, field_samples=300, users=50, events=200
+)
 TAOBAO = """user_id,item_id,category_id,behavior,ts
 u2,p1,c1,buy,1511700000
 u1,p1,c1,pv,1511600000

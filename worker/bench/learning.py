@@ -32,11 +32,13 @@ CHAMPION: Final = "champion"
 
 @dataclass(frozen=True)
 class Plan:
-    """How large the simulated shop is, and how many samples speed is measured with."""
+    """How large the simulated shop is, and with how many samples, users and events speed is measured."""
 
     shop: Settings = field(default_factory=lambda: Settings(users=1_500, days=100, seed=11))
     linear_samples: int = 100_000
     field_samples: int = 10_000
+    users: int = 20_000
+    events: int = 100_000
 
 
 FULL: Final = Plan()
@@ -59,7 +61,7 @@ def run(folder: Path | None, say: Say = lambda _: None, plan: Plan = FULL) -> Da
     speed = {
         "linear_samples_per_second": round(linear_speed(outcome.judged[0], plan.linear_samples)),
         "field_samples_per_second": round(field_speed(data, outcome.judged[0], plan.field_samples)),
-        "scoring": scoring_us(data, outcome.models[-1][1]) if outcome.models else None,
+        "scoring": scoring_us(data, outcome.models[-1][1], plan.users, plan.events) if outcome.models else None,
     }
     return {"sets": [figures for _, figures in measured], "speed": speed, "machine": machine()}
 
