@@ -111,6 +111,7 @@ _TRAINING_SAMPLE = {
     "probability": 0.318204,
     "model": _MODEL,
     "exposed": ["cart_reminder"],
+    "traits": {"country": "DE", "language": None},
 }
 
 _OBSERVATION = {

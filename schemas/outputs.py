@@ -250,6 +250,9 @@ class TrainingSample(Record):
     probability: Annotated[int | float, Field(ge=0, le=1)] | None = Field(description="The one live at `sampled_at`.")
     model: VersionLabel | None
     exposed: list[str] = Field(description="Campaigns that reached the user between the two instants.")
+    traits: dict[str, Number | str | None] = Field(
+        description="The declared traits as they are at `resolved_at`: groups to compare, no features."
+    )
 
 
 class Observation(Record):

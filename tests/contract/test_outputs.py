@@ -36,7 +36,7 @@ CONTRACT_RECORDS: dict[str, dict[str, Any]] = {
     },
     "TrainingSample": {
         "id": ID, "user_id": "u-7", "target": "purchase_7d", "sampled_at": AT, "resolved_at": AT, "label": 0,
-        "features": {"spend_365d": 1.5, "age": None}, "probability": None, "model": None, "exposed": [],
+        "features": {"spend_365d": 1.5, "age": None}, "probability": None, "model": None, "exposed": [], "traits": {},
     },
     "DeadLetter": {"reason": "not_json", "topic": "shoal.events", "partition": 0, "offset": 3, "payload": "{"},
 }  # fmt: skip

@@ -72,21 +72,24 @@ def test_any_batch_size_gives_what_the_twin_gives(seed: int, size: int) -> None:
 
 def test_the_scenarios_are_not_empty() -> None:
     """What the comparisons compare is there: records of every topic, outcome and cause; duplicates and repairs; samples
-    of every target with either label, scored and not, of users who were reached and who were not.
+    of every target with either label, scored and not, of users who were reached and who were not; traits of every type.
     """
     found = dict.fromkeys((*BY_USER, "duplicates", "repaired"), 0)
     outcomes, causes, samples = set[str](), set[str](), set[tuple[str, int, bool, bool]]()
+    traits = set[type]()
     for seed in SEEDS:
         pair = Scenario(seed, versions=2).drive(Scenario(seed, versions=2).pair(), ALL)
         outcomes |= {decision["outcome"] for decision in pair.twin.decisions}
         causes |= {transition["cause"] for transition in pair.twin.transitions}
         samples |= {(s["target"], s["label"], s["probability"] is None, s["exposed"] == []) for s in pair.twin.samples}
+        traits |= {type(value) for sample in pair.twin.samples for value in sample["traits"].values()}
         for name in found:
             value = getattr(pair.twin, name)
             found[name] += value if isinstance(value, int) else len(value)
     assert min(found.values()) >= 5
     assert outcomes == {"fired", "suppressed", "deferred", "cancelled", "held_out", "shadow"}
     assert causes == {"event", "timer", "model", "definition"}
+    assert traits == {str, float, type(None)}
     assert {sample[:2] for sample in samples} == {(t, n) for t in (*TARGETS, "look_back") for n in (0, 1)}
     assert {sample[2:] for sample in samples} == {
         (scored, reached) for scored in (True, False) for reached in (True, False)

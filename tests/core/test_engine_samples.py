@@ -367,6 +367,31 @@ def test_all_campaigns_there_may_be_are_told_apart() -> None:
     assert [sample["exposed"] for sample in story.samples] == [[campaign["id"] for campaign in campaigns]]
 
 
+# Declared traits.
+
+
+def test_a_sample_has_the_declared_traits_as_they_are_at_its_resolution() -> None:
+    """Said after the sample was taken: the new ones; after its deadline: the old ones. A number, a text or null."""
+    story = telling(ORDER, traits=["country", "points", "plan"])
+    story.tell(0, "identify", country="AT", points=7.5, other="x")
+    story.tell(40 * MINUTE, "identify", country="DE")
+    story.tell(91 * MINUTE, "identify", country="CH", points=None, plan="pro")
+    story.until(9 * HOUR)
+    story.tell(9 * HOUR, "Product Viewed")
+    story.tell(10 * HOUR, "Order Completed")
+    assert [sample["traits"] for sample in story.samples] == [
+        {"country": "DE", "points": 7.5, "plan": None}, {"country": "CH", "points": None, "plan": "pro"}
+    ]  # fmt: skip
+
+
+def test_without_declared_traits_a_sample_has_none() -> None:
+    """An empty object, whatever `identify` says."""
+    story = telling(ORDER)
+    story.tell(0, "identify", country="AT")
+    story.until(9 * HOUR)
+    assert [sample["traits"] for sample in story.samples] == [{}]
+
+
 # Models and versions.
 
 

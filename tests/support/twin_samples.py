@@ -44,6 +44,7 @@ class Watched(Protocol):
     ledgers: Ledgers
     waiting: dict[str, Sample]
     reached: list[tuple[int, str]]
+    traits: dict[str, str | float]
 
     def may_profile(self) -> bool:
         """Whether she may be scored."""
@@ -145,6 +146,7 @@ class Watch:
                 "probability": sample.probability,
                 "model": sample.model,
                 "exposed": [campaign["id"] for campaign in self.rules.campaigns_in_file if campaign["id"] in reached],
+                "traits": {name: user.traits.get(name) for name in self.rules.data.get("traits", [])},
             }
         )
 

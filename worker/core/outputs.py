@@ -26,6 +26,8 @@ def empty_outputs(version: Version) -> Outputs:
         triggers=np.zeros((decisions, version.layout.words), np.int64),
         samples=table("resolved", samples),
         sample_features=np.zeros((samples, int(settings["observed"]))),
+        sample_numbers=np.zeros((samples, len(version.program.traits))),
+        sample_texts=np.zeros((samples, len(version.program.traits)), np.int64),
         observations=table("observations", samples),
         observation_features=np.zeros((samples, len(version.program.observed))),
         counts=np.zeros(COUNTERS, np.int64),

@@ -139,6 +139,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     probability: float | None
     model: str | None
     exposed: list[str]
+    traits: dict[str, Value]
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False):

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from worker.core.effects import iso, short_hash
+from worker.core.effects import iso, short_hash, value_of
 from worker.core.interning import Strings
 from worker.core.program import Version
-from worker.core.records import Effects, Observation, Sample
+from worker.core.records import Effects, Observation, Sample, Value
 from worker.core.segments import OBSERVATIONS, SAMPLES
 from worker.core.tables import Outputs, Table
 
@@ -22,7 +22,11 @@ def write_samples(outputs: Outputs, version: Version, users: list[str], strings:
     """Append to `effects` the records of all samples and observations in `outputs`."""
     names = version.observed
     samples = _rows(names, outputs.samples, outputs.sample_features, outputs.counts[SAMPLES])
-    effects.samples += [_sample(version, users, strings, row, features) for row, features in samples]
+    traits = _traits(version, strings, outputs)
+    effects.samples += [
+        _sample(version, users, strings, row, features, declared)
+        for (row, features), declared in zip(samples, traits, strict=True)
+    ]
     seen = _rows(names, outputs.observations, outputs.observation_features, outputs.counts[OBSERVATIONS])
     effects.observations += [_observation(users, row, features) for row, features in seen]
 
@@ -37,7 +41,16 @@ def _rows(names: list[str], rows: Table, features: Table, count: int) -> Iterato
         yield row, dict(zip(names, observed, strict=False))
 
 
-def _sample(version: Version, users: list[str], strings: Strings, row: tuple[Any, ...], features: Features) -> Sample:
+def _traits(version: Version, strings: Strings, outputs: Outputs) -> Iterator[dict[str, Value]]:
+    """Yield the declared traits of each sample, by name."""
+    names, count = version.checked.definitions.traits, outputs.counts[SAMPLES]
+    numbers, texts = outputs.sample_numbers[:count].tolist(), outputs.sample_texts[:count].tolist()
+    for row in zip(numbers, texts, strict=True):
+        yield {name: value_of(strings.texts, number, text, -1) for name, number, text in zip(names, *row, strict=True)}
+
+
+def _sample(version: Version, users: list[str], strings: Strings, row: tuple[Any, ...], features: Features,
+            traits: dict[str, Value]) -> Sample:  # fmt: skip
     slot, place, sampled, resolved, label, model, exposed, probability = row
     definitions = version.checked.definitions
     user_id, target = users[slot], definitions.targets[place].id
@@ -52,6 +65,7 @@ def _sample(version: Version, users: list[str], strings: Strings, row: tuple[Any
         probability=None if math.isnan(probability) else probability,
         model=strings.texts[model] if model >= 0 else None,
         exposed=[campaign.id for at, campaign in enumerate(definitions.campaigns) if exposed >> at & 1],
+        traits=traits,
     )
 
 

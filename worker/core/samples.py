@@ -108,6 +108,9 @@ def _resolve(
     sample["probability"] = s.real[slot, entry["probability"]]
     for feature in range(p.settings[0]["observed"]):
         o.sample_features[o.counts[SAMPLES], feature] = s.real[slot, entry["features"] + feature]
+    for trait in range(len(p.traits)):
+        o.sample_numbers[o.counts[SAMPLES], trait] = s.real[slot, p.traits[trait]["number"]]
+        o.sample_texts[o.counts[SAMPLES], trait] = s.narrow[slot, p.traits[trait]["text"]]
     o.counts[SAMPLES] += 1
     s.wide[slot, entry["sampled"]] = NEVER
 

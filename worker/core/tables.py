@@ -183,6 +183,8 @@ class Outputs(NamedTuple):
     triggers: Table  # int64[n, words]: rows as they were when a trigger fired
     samples: Table
     sample_features: Table  # float64[n, OBSERVED]
+    sample_numbers: Table  # float64[n, traits]: the declared traits that are numbers, NaN for others
+    sample_texts: Table  # int64[n, traits]: text numbers of those that are texts, -1 for others
     observations: Table
     observation_features: Table  # float64[n, observed]
     counts: Table  # int64: see funnel.COUNTERS
