@@ -37,6 +37,15 @@ def test_a_sample_is_read_from_its_record() -> None:
     assert np.isnan(sample.probability)
 
 
+def test_traits_are_short_texts() -> None:
+    """A number is written out, null is `none`, a long text is cut; a record without traits has none."""
+    traits = {"country": "DE", "points": 7.5, "plan": None, "story": "x" * 65}
+    assert sample_of({**SAMPLE, "traits": traits}).traits == {
+        "country": "DE", "points": "7.5", "plan": "none", "story": "x" * 64
+    }  # fmt: skip
+    assert sample_of(SAMPLE).traits == {}
+
+
 def test_an_observation_is_read_from_its_record() -> None:
     """Besides OBSERVED it keeps what definitions rank by."""
     observation = observation_of(OBSERVATION)
@@ -48,7 +57,8 @@ def test_an_observation_is_read_from_its_record() -> None:
     "change",
     [{"id": "no hex"}, {"id": 7}, {"label": 2}, {"label": "1"}, {"sampled_at": "yesterday"}, {"features": {}},
      {"sampled_at": "2026-11-22T10:15:00"}, {"features": {**FEATURES, "age": "old"}}, {"features": None},
-     {"features": {**FEATURES, "age": True}}, {"user_id": None}, {"probability": "high"}, {"exposed": None}],
+     {"features": {**FEATURES, "age": True}}, {"user_id": None}, {"probability": "high"}, {"exposed": None},
+     {"traits": ["DE"]}, {"traits": {"vip": True}}],
 )  # fmt: skip
 def test_a_malformed_sample_is_refused(change: dict[str, Any]) -> None:
     """Whatever is wrong, it is a ValueError."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.language.observed import OBSERVED
+from worker.learning.settings import TRAIT_LENGTH_MAX
 
 __all__ = ["Observation", "Sample", "observation_of", "sample_of"]
 
@@ -32,6 +33,7 @@ class Sample(NamedTuple):
     probability: float  # the one live at sampled_ms; NaN where there was none
     model: str | None
     exposed: tuple[str, ...]
+    traits: Mapping[str, str] = {}  # those declared, as short text; of null `none`
 
 
 class Observation(NamedTuple):
@@ -69,6 +71,14 @@ def _text(value: object) -> str:
     return value
 
 
+def _trait(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"{value!r} is no trait")
+    return str(value)[:TRAIT_LENGTH_MAX]
+
+
 def _identity(value: object) -> str:
     text = _text(value)
     int(text, 16)
@@ -95,8 +105,9 @@ def sample_of(record: Mapping[str, Any]) -> Sample:
             probability=_number(record["probability"]),
             model=record["model"],
             exposed=tuple(record["exposed"]),
+            traits={name: _trait(value) for name, value in record.get("traits", {}).items()},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no training sample: {error!r}") from None
 
 

@@ -13,6 +13,7 @@ from schemas.definitions import Definitions
 from schemas.models import Snapshot, sealed
 from worker.language.observed import OBSERVED_HASH
 from worker.learning.figures import Figure
+from worker.learning.groups import group_figures
 from worker.learning.identities import Identities
 from worker.learning.inputs import Observation, Sample
 from worker.learning.measured import target_figures, target_metrics
@@ -42,6 +43,7 @@ class Learning:
     ) -> None:
         known = parts or {}
         self._thresholds = thresholds
+        self._traits = definitions.traits
         self._identities = Identities()
         self._clock_ms = 0
         self._decisions: list[dict[str, Any]] = []
@@ -124,7 +126,18 @@ class Learning:
         figures = self._population.figures()
         for name, target in self._targets.items():
             figures += target_figures(target, self._thresholds.get(name, ()))
+            figures += group_figures(name, self._groups(name))
         return figures
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return how each target's live scores have served whom the declared traits tell apart: a dict per group.
+
+        `target`, and what `Groups.report` says of a group.
+        """
+        return [{"target": name, **group} for name in self._targets for group in self._groups(name)]
+
+    def _groups(self, target: str) -> list[dict[str, Any]]:
+        return self._targets[target].groups.report(self._traits, self._thresholds.get(target, ()))
 
 
 def _under(prefix: str, parts: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 __all__ = [
     "ALPHA_PROMOTION", "ALPHA_ROLLBACK", "BATCH", "CALIBRATED", "CALIBRATED_LEAST", "CALIBRATION_PRIOR",
     "COMPARED_LEAST", "DAY_MS", "DECISIONS_KEPT", "EPOCH", "EVALUATED", "EVIDENCE_LEAST", "EXPORTS_MOST",
-    "IDS_REMEMBERED", "L2", "LIMIT", "LOG_LOSS_CLIP", "NEVER_S", "NEWS_LEAST", "NEWS_ROWS", "PRIOR_HURRIED",
-    "PRIOR_MEMORY", "RATE", "RECENT", "REPLAYED_BEFORE", "SCALE_LEAST", "SEED", "SETTLED", "TREE", "WAITING_MOST",
-    "YOUNG",
+    "GROUPS_MOST", "GROUP_LEAST", "IDS_REMEMBERED", "L2", "LIMIT", "LOG_LOSS_CLIP", "NEVER_S", "NEWS_LEAST",
+    "NEWS_ROWS", "PRIOR_HURRIED", "PRIOR_MEMORY", "RATE", "RECENT", "REPLAYED_BEFORE", "SCALE_LEAST", "SEED",
+    "SETTLED", "TRAIT_LENGTH_MAX", "TREE", "WAITING_MOST", "YOUNG",
 ]  # fmt: skip
 
 DAY_MS: Final = 86_400_000
@@ -57,6 +57,11 @@ CALIBRATED_LEAST: Final = 200
 # Pulls slope to 1 and shift to 0, in units of information: few scores move little
 CALIBRATION_PRIOR: Final = (8.0, 4.0)
 EVALUATED: Final = 4_096  # honest scores that metrics are over
+
+# What declared traits tell apart
+TRAIT_LENGTH_MAX: Final = 64  # of a value as text
+GROUPS_MOST: Final = 20  # values of a trait, the rest is one group
+GROUP_LEAST: Final = 30  # scores of a value that is named: of fewer a rate says nothing
 
 # Who is live
 EVIDENCE_LEAST: Final = 50  # positives, and negatives, before there is any probability

@@ -16,6 +16,7 @@ from worker.language.observed import OBSERVED_HASH
 from worker.learning.contenders import FLOOR, field
 from worker.learning.drift import TargetDrift
 from worker.learning.evaluation import Window, log_losses
+from worker.learning.groups import Groups
 from worker.learning.inputs import Sample
 from worker.learning.preparation import prepared
 from worker.learning.promotion import Comparison
@@ -34,7 +35,7 @@ from worker.learning.waiting import Waiting, WaitingSample
 
 __all__ = ["TargetLearning"]
 
-FORMAT: Final = 1  # of the state; another one begins anew
+FORMAT: Final = 2  # of the state; another one begins anew
 LATENESS_MS: Final = 31 * DAY_MS  # how long after its horizon a sample may come and still be scored
 
 
@@ -43,7 +44,7 @@ class TargetLearning:
 
     def __init__(self, target: Target, parts: Mapping[str, bytes]) -> None:
         self.target = target
-        self.live = Window()
+        self.live, self.groups = Window(), Groups()
         self.field = field()
         self.champion, self._predecessor = FLOOR, FLOOR
         self._positives = 0
@@ -63,7 +64,7 @@ class TargetLearning:
     def take(self, sample: Sample) -> None:
         """Let a sample wait for its horizon."""
         due_ms = sample.sampled_ms + self.target.horizon
-        known = (due_ms, sample.id, sample.sampled_ms, sample.label, sample.probability)
+        known = (due_ms, sample.id, sample.sampled_ms, sample.label, sample.probability, sample.traits)
         self._waiting.put(WaitingSample(*known, prepared(sample.features)))
 
     def pass_time(self, clock_ms: int) -> None:
@@ -105,6 +106,7 @@ class TargetLearning:
     def _judge(self, sample: WaitingSample) -> None:
         if not np.isnan(sample.probability):
             self.live.append(sample.probability, sample.probability, sample.label)
+            self.groups.append(sample.probability, sample.label, sample.traits)
         standing = self._days.standing(sample.sampled_ms)
         if not standing:
             return
@@ -202,6 +204,7 @@ class TargetLearning:
         yield from self._recent.parts()
         yield from self._waiting.parts()
         yield from self._days.parts()
+        yield from self.groups.parts().items()
 
     def _meaning(self) -> list[Any]:
         """What must not have changed for a state to hold."""
@@ -231,6 +234,7 @@ class TargetLearning:
         count, self._positives, self._learnt_from_ms, self._learnt_until_ms = state["learnt"]
         self._clock_ms, self._exported = state["clock"]
         self.live = Window(state["live"])
+        self.groups.restore(parts)
         self._recent.restore(count, parts)
         self._waiting.restore(state["waiting"], parts)
         self._days.restore(state["days"], parts)

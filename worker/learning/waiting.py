@@ -10,15 +10,15 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 
+from worker.learning.pieces import cut, joined
 from worker.learning.preparation import Vectors
 from worker.learning.settings import WAITING_MOST
 
 __all__ = ["Waiting", "WaitingSample"]
 
-BLOCK: Final = 2_048  # samples of a part: half a megabyte with 50 features
+BLOCK: Final = 2_048  # samples written together: half a megabyte with 50 features, and their traits
 
 
 class WaitingSample(NamedTuple):
@@ -29,6 +29,7 @@ class WaitingSample(NamedTuple):
     sampled_ms: int
     label: int
     probability: float
+    traits: Mapping[str, str]
     vector: Vectors
 
 
@@ -55,12 +56,11 @@ class Waiting:
         """Yield (name, bytes)."""
         ordered = sorted(self._heap)
         for first in range(0, len(ordered), BLOCK):
-            rows = [(*sample[:5], sample.vector.tobytes()) for sample in ordered[first : first + BLOCK]]
-            yield f"waiting/{first // BLOCK}", msgspec.msgpack.encode(rows)
+            rows = [(*sample[:6], sample.vector.tobytes()) for sample in ordered[first : first + BLOCK]]
+            yield from cut(f"waiting/{first // BLOCK}", rows).items()
 
     def restore(self, state: int, parts: Mapping[str, bytes]) -> None:
         """Become what `state` and `parts` were given by."""
-        rows = list[tuple[int, str, int, int, float, bytes]]
         for first in range(0, state, BLOCK):
-            for row in msgspec.msgpack.decode(parts[f"waiting/{first // BLOCK}"], type=rows):
-                self.put(WaitingSample(*row[:5], np.frombuffer(row[5], dtype=np.float32)))
+            for row in joined(f"waiting/{first // BLOCK}", parts) or []:
+                self.put(WaitingSample(*row[:6], np.frombuffer(row[6], dtype=np.float32)))

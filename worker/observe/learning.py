@@ -27,6 +27,16 @@ GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "recall": ("shoal_model_recall", "Share of the positives that is above it.", ("target", "model", "threshold")),
     "f1": ("shoal_model_f1", "Harmonic mean of the two.", ("target", "model", "threshold")),
     "accuracy": ("shoal_model_accuracy", "Share on the right side of it.", ("target", "model", "threshold")),
+    "trait_calibration": (
+        "shoal_trait_calibration", "Mean live score less rate of positives, by trait.", ("target", "trait", "value")
+    ),
+    "trait_selection_rate": (
+        "shoal_trait_selection_rate", "Share of a trait's value that is above a threshold.",
+        ("target", "trait", "value", "threshold"),
+    ),
+    "trait_precision": (
+        "shoal_trait_precision", "Share of positives among these.", ("target", "trait", "value", "threshold")
+    ),
     "cluster_share": ("shoal_cluster_share", "Share of the active users in the cluster.", ("cluster",)),
     "feature_psi": ("shoal_feature_psi", "Population stability index against the reference.", ("feature",)),
     "evidence": ("shoal_model_evidence", "Samples that a target's models have learnt.", ("target", "kind")),
