@@ -83,13 +83,13 @@ def _mark(axes: Axes, folder: Path, target: str, planted: datetime | None) -> No
     """Draw a line for everything that was decided, each kind named once."""
     named = set()
     if planted is not None:
-        axes.axvline(date2num(planted), color="black", linestyle="--", label="shoppers change")
+        axes.axvline(date2num(planted), color="black", linestyle="--", label="shoppers change")  # type: ignore[no-untyped-call]
     for decision in decisions(folder):
         if decision["kind"] in MARKS and decision.get("target", target) == target:
             kind = decision["kind"] + (f": {decision['what']} of {decision['name']}" if "what" in decision else "")
             at = EPOCH + timedelta(milliseconds=decision["at_ms"])
             label = None if kind in named else kind
-            axes.axvline(date2num(at), color=MARKS[decision["kind"]], linewidth=1, alpha=0.6, label=label)
+            axes.axvline(date2num(at), color=MARKS[decision["kind"]], linewidth=1, alpha=0.6, label=label)  # type: ignore[no-untyped-call]
             named.add(kind)
 
 
