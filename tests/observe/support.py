@@ -53,7 +53,7 @@ def everything() -> Metrics:
     members = {"cart": 2, "value_tier:high": 1}
     metrics.gauges(3, lag_records=7, lag_seconds=1.5, users=4, state_bytes=8192, backfill_users=1, members=members)
     letter = DeadLetterRecord("not_json", "shoal.events", 0, 13, "not json")
-    sample = Sample("4" * 32, "u-7", "buy", AT, AT, 1, {}, None, None, [])
+    sample = Sample("4" * 32, "u-7", "buy", AT, AT, 1, {}, None, None, [], {})
     effects = Effects(
         [transition()], [decision()], [], [conversion()], [sample], dead_letters=[letter], read=4, applied=2,
         duplicates=1, repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
