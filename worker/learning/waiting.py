@@ -63,4 +63,5 @@ class Waiting:
         """Become what `state` and `parts` were given by."""
         for first in range(0, state, BLOCK):
             for row in joined(f"waiting/{first // BLOCK}", parts) or []:
-                self.put(WaitingSample(*row[:6], vector=np.frombuffer(row[6], dtype=np.float32)))
+                *known, vector = row
+                self.put(WaitingSample._make([*known, np.frombuffer(vector, dtype=np.float32)]))
