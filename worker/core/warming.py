@@ -12,7 +12,7 @@ DEFINITIONS = "{version: 0, segments: [{id: warm, enter: views_total > 0}]}"
 ANOTHER = "{version: 1, segments: [{id: warm, enter: orders_total > 0}]}"
 # A batch is a hundred thousand objects that live until its end, none of them in a cycle. Looking through them every 700
 # objects, as Python does by itself, takes a tenth of all CPU and finds nothing.
-OBJECTS_BETWEEN_COLLECTIONS = 500_000
+OBJECTS_BETWEEN_COLLECTIONS = 200_000
 EVENT = b'{"type":"track","event":"Product Viewed","userId":"warm-up","timestamp":0,"properties":{}}'
 
 

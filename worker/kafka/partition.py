@@ -6,6 +6,7 @@ damaged state, records that are gone) stops the partition with a sentence, and w
 """
 
 import asyncio
+import gc
 import time
 from collections import deque
 from typing import Protocol
@@ -166,6 +167,7 @@ class PartitionTask:
         self.running = None
         self.context.membership.pause(TopicPartition(self.context.settings.events_topic, self.partition))
         await self._transactions.discard()
+        gc.collect()  # rows, batches and a producer hang on what just failed; collections by count are far apart
 
     def _say(self, state: str, detail: str = "", progress: float | None = None) -> None:
         self.context.health.partition(self.partition, state, time.monotonic(), detail=detail, progress=progress)
