@@ -1,4 +1,4 @@
-"""`shoal models list|freeze|rollback`: the last record is in force, and while frozen nothing new comes."""
+"""`shoal models list|report|freeze|rollback`: the last record is in force, and while frozen nothing new comes."""
 
 import json
 from typing import Any
@@ -175,15 +175,48 @@ def test_what_is_learnt_decides_who_is_in_a_segment(broker: Broker, prefix: str)
         assert start_trainer(live, without=()).wait_for(LEARNS)["samples"] == known
 
 
+def test_groups_that_are_served_unlike_are_reported(broker: Broker, prefix: str) -> None:
+    """The trainer's report as JSON and as a table, before there is one and after; a new trainer goes on with it."""
+    definitions = {**DEFINITIONS, "traits": ["country"]}
+    scored = [
+        one._replace(target="buy", probability=(0.1, 0.9)[place % 2], traits={"country": ("DE", "A[T]")[place % 2]})
+        for place, one in enumerate(stream(1, 400, a_day=40))
+    ]
+    with Live(broker, prefix, definitions=definitions) as live:
+        shop = Deployment(live.settings)
+        assert "nothing to compare yet" in shop.shoal("models", "report").stdout
+        assert json.loads(shop.shoal("models", "report", "--json").stdout) == {"groups": []}
+        trainer = start_trainer(live, without=())
+        feed(live, map(written, scored[:390]))
+        wait_until(lambda: learnt(live).samples == 390, "the samples aren't learnt")
+        assert trainer.stop() == 0
+        groups = json.loads(shop.shoal("models", "report", "--json").stdout)["groups"]
+        assert {(one["target"], one["trait"], one["value"]) for one in groups} == {
+            ("buy", "country", "DE"), ("buy", "country", "A[T]")
+        }  # fmt: skip
+        called = {one["value"]: one["thresholds"][0]["selection_rate"] for one in groups}
+        assert called == {"DE": 0.0, "A[T]": 1.0}
+        table = shop.shoal("models", "report").stdout
+        rows = [line.split() for line in table.splitlines() if "country=" in line]
+        assert [(row[1], row[2], *row[5:7]) for row in rows] == [
+            (f"country={one['value']}", str(one["n"]), "0.5", f"{called[one['value']]:.1%}") for one in groups
+        ]
+        start_trainer(live, without=()).wait_for(LEARNS)
+        feed(live, map(written, scored[390:]))
+        wait_until(lambda: learnt(live).samples == 400, "the new trainer doesn't go on")
+        again = json.loads(shop.shoal("models", "report", "--json").stdout)["groups"]
+        assert sum(one["n"] for one in again) >= sum(one["n"] for one in groups) > 200
+
+
 def written(sample: Sample) -> Written:
     """A sample as its record."""
     record = {
         "id": sample.id, "user_id": sample.user_id, "target": sample.target, "sampled_at": iso(sample.sampled_ms),
-        "resolved_at": iso(sample.resolved_ms), "label": sample.label, "probability": None, "model": None,
+        "resolved_at": iso(sample.resolved_ms), "label": sample.label, "model": None, "exposed": [],
+        "probability": None if np.isnan(sample.probability) else sample.probability, "traits": sample.traits,
         "features": {
             name: None if np.isnan(value) else float(value)
             for name, value in zip(NAMES, sample.features, strict=True)
         },
-        "exposed": [],
     }  # fmt: skip
     return Written(sample.user_id.encode(), msgspec.json.encode(record))

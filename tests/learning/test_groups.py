@@ -102,6 +102,12 @@ def test_only_declared_traits_of_scored_samples_are_told_apart() -> None:
     assert {group["trait"] for group in after(learning("plan"), scored(100)).report()} == {"plan"}
 
 
+def test_without_traits_nothing_is_kept() -> None:
+    """No score takes the place of one that can be compared."""
+    made = groups(*[(0.5, 0, {"country": "DE"})] * 100, *[(0.5, 0, dict[str, str]())] * EVALUATED)
+    assert counts(made) == {"DE": 100}
+
+
 def test_values_are_bounded() -> None:
     """The most frequent are named, ties in order of the text; the rest, and what few have, is `other`."""
     frequent = [(0.5, 0, {"country": f"c{number:02}"}) for number in range(GROUPS_MOST + 5) for _ in range(GROUP_LEAST)]

@@ -28,6 +28,11 @@ FIGURES = [
         Figure(name, {"target": "buy", "model": "linear", "threshold": "0.5"}, 0.6)
         for name in ("precision", "recall", "f1", "accuracy")
     ),
+    Figure("trait_calibration", {"target": "buy", "trait": "country", "value": "DE"}, 0.05),
+    *(
+        Figure(name, {"target": "buy", "trait": "country", "value": "DE", "threshold": "0.5"}, 0.6)
+        for name in ("trait_selection_rate", "trait_precision")
+    ),
     Figure("feature_psi", {"feature": "spend_365d"}, 0.02),
     Figure("evidence", {"target": "buy", "kind": "samples"}, 7),
     Figure("cluster_share", {"cluster": "few_orders"}, 0.4),
@@ -77,6 +82,10 @@ class Counting:
 
     def decisions(self) -> list[dict[str, Any]]:
         """Nothing is ever decided."""
+        return []
+
+    def report(self) -> list[dict[str, Any]]:
+        """Tell nobody apart."""
         return []
 
     def figures(self) -> list[Figure]:

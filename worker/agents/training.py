@@ -21,7 +21,7 @@ from worker.kafka.beginning import over_size
 from worker.kafka.context import Context
 from worker.kafka.control import Issued, Published
 from worker.kafka.learner_input import Arrived, LearnerInput
-from worker.kafka.learner_state import Progress, changes
+from worker.kafka.learner_state import REPORT, Progress, changes
 from worker.kafka.outbox import Outbox
 from worker.kafka.steps import Step
 from worker.kafka.transaction import TooLarge, Transactions
@@ -189,7 +189,7 @@ class Training:
         membership, offsets = self.context.membership, await self._input.offsets()
         self.progress.offsets = self._input.by_topic(offsets)
         decisions = self._learning.decisions()  # before they are part of what is kept, to be told again
-        parts = await asyncio.to_thread(self._learning.parts)
+        parts = await asyncio.to_thread(self._parts)
         outbox = self._outbox(model, parts)
         copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
         async with membership.lock(PARTITION):
@@ -200,6 +200,10 @@ class Training:
         self.committed_at, self._unsaved = time.monotonic(), False
         self._tell(model, decisions)
         self._transactions.assert_no_doubt()
+
+    def _parts(self) -> dict[str, bytes]:
+        """Everything that is known, and what it says of groups, for people."""
+        return self._learning.parts() | {REPORT: msgspec.json.encode(self._learning.report())}
 
     def _outbox(self, model: dict[str, Any] | None, parts: Mapping[str, bytes]) -> Outbox:
         outbox = Outbox(self.settings.topic_prefix)

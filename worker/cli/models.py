@@ -1,4 +1,4 @@
-"""The commands about models: list them, keep new ones from coming, go back to an earlier one."""
+"""The commands about models: list them, see whom they serve, keep new ones from coming, go back to an earlier one."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,8 @@ from worker.cli.shared import (
     ServersOption,
     WaitOption,
     app,
+    console,
+    plain,
     print_json,
     progress,
     run,
@@ -18,6 +20,8 @@ from worker.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from schemas.models import Snapshot
     from worker.operations.models import PublishedModel
 
@@ -93,6 +97,50 @@ def _target(snapshot: "Snapshot", name: str) -> str:
         known = [f"{label} {value:.3f}" for label, value in numbers.items() if value is not None]
         told += [f"{model} {', '.join(known)}"] if known else []
     return "; ".join(told)
+
+
+@models_app.command("report", short_help="Say whether groups of users are served alike.")
+def models_report(
+    *,
+    as_json: JsonOption = False,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
+) -> None:
+    """Say how the live models do for each value of the declared traits, as the trainer saved it last.
+
+    Reads `learner-state`: where brokers say who may, run it as the trainer's user.
+    """
+    from worker.operations import models
+
+    groups = run(models.report(settings_of(bootstrap_servers, topic_prefix)))
+    if as_json:
+        print_json({"groups": groups})
+    elif groups:
+        console().print(_report_table(groups))
+    else:
+        say("There is nothing to compare yet: it takes `traits` in the definitions, a model, and samples it scored.")
+
+
+def _report_table(groups: list[dict[str, Any]]) -> "Table":
+    """A row for each group, and in it a line for each threshold."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in ("target", "group"):
+        table.add_column(name, overflow="fold")
+    for name in ("scores", "positive", "error", "at", "called", "right"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group in groups:
+        thresholds = group["thresholds"]
+        names = group["target"], escape(f"{group['trait']}={plain(group['value'])}")
+        numbers = f"{group['n']:,}", f"{group['rate']:.1%}", f"{group['calibration']:+.3f}"
+        at = "\n".join(f"{called['threshold']:g}" for called in thresholds)
+        called = "\n".join(f"{called['selection_rate']:.1%}" for called in thresholds)
+        right = "\n".join("-" if called["precision"] is None else f"{called['precision']:.1%}" for called in thresholds)
+        table.add_row(*names, *numbers, at, called, right)
+    return table
 
 
 @models_app.command("freeze", short_help="Keep new models from coming.")

@@ -1,6 +1,7 @@
 """What the trainer knows, as records of `learner-state`: parts as they are, and one record of progress.
 
     part/NAME   bytes of one part; a part that is gone has a tombstone
+    part/report JSON: what the learning reports to people, who can read it here; nothing goes on from it
     progress    JSON: how far each input is read, what was published last, and the digest of every part
 
 The rule: progress names every part by its digest, so what is read back is whole or it is not used; and a part that
@@ -9,15 +10,17 @@ hasn't changed isn't written again. All of it is written in the transaction that
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
 
-__all__ = ["DamagedError", "LearnerState", "Progress", "changes"]
+__all__ = ["REPORT", "DamagedError", "LearnerState", "Progress", "changes", "reported"]
 
 FORMAT = 1
 PROGRESS = b"progress"
 PART = b"part/"
+REPORT = "report"  # the part of that name
 
 
 class DamagedError(Exception):
@@ -82,6 +85,13 @@ def changes(progress: Progress, parts: Mapping[str, bytes]) -> Iterator[tuple[by
     yield from ((PART + name.encode(), parts[name]) for name in changed)
     progress.parts = digests
     yield PROGRESS, msgspec.json.encode(progress)
+
+
+def reported(key: bytes | None, value: bytes | None) -> list[dict[str, Any]] | None:
+    """Return the report, if that is what the record of this key and value holds."""
+    if key != PART + REPORT.encode() or value is None:
+        return None
+    return msgspec.json.decode(value, type=list[dict[str, Any]])
 
 
 def _digest(part: bytes) -> str:

@@ -46,14 +46,15 @@ class Group(NamedTuple):
 
 
 class Groups:
-    """The last `EVALUATED` live scores of a target, with the traits of those who were scored."""
+    """The last `EVALUATED` live scores of a target whose samples have traits, with these."""
 
     def __init__(self) -> None:
         self._rows: deque[Row] = deque(maxlen=EVALUATED)
 
     def append(self, score: float, label: int, traits: Mapping[str, str]) -> None:
-        """Take a score in."""
-        self._rows.append((score, label, traits))
+        """Take a score in; of somebody without declared traits there is nothing to compare."""
+        if traits:
+            self._rows.append((score, label, traits))
 
     def report(self, traits: Sequence[str], thresholds: Sequence[float]) -> list[dict[str, Any]]:
         """Return what each of the `traits` tells apart, largest group first and `other` last.

@@ -1,4 +1,4 @@
-"""Models on Kafka: listed, frozen, rolled back.
+"""Models on Kafka: listed, reported on, frozen, rolled back.
 
 The rule: the newest version is the last record of the topic, as with definitions, but a model never comes back under
 its old version: a rollback publishes the content again under a new one. Whoever freezes interrupts the trainer by its
@@ -8,6 +8,7 @@ transactional id: what it was about to publish is aborted, and before it goes on
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import ConsumerRecord
 
@@ -15,15 +16,16 @@ from schemas.control import Command, ModelsCommand
 from schemas.models import RefusedSnapshot, Snapshot
 from worker.core.effects import iso
 from worker.core.snapshots import usable_snapshot, version_of
-from worker.kafka.clients import admin
-from worker.kafka.following import everything, latest
+from worker.kafka.clients import admin, reader
+from worker.kafka.following import everything, latest, pieces, spans_of
+from worker.kafka.learner_state import reported
 from worker.kafka.writing import append, now, started
 from worker.operations.commanding import ask, hold_models, status_command
 from worker.operations.groups import described
 from worker.operations.versions import chosen
 from worker.settings import Settings
 
-__all__ = ["PublishedModel", "are_frozen", "freeze", "history", "release", "rollback", "running"]
+__all__ = ["PublishedModel", "are_frozen", "freeze", "history", "release", "report", "rollback", "running"]
 
 Progress = Callable[[int, int | None, int], None]
 
@@ -85,6 +87,20 @@ async def running(settings: Settings, seconds_max: float, progress: Progress | N
         if given is not None and isinstance(label := given.body.get("model"), str):
             found[label].append(partition)
     return dict(found)
+
+
+async def report(settings: Settings) -> list[dict[str, Any]]:
+    """Return how the live model serves whom the declared traits tell apart, as the trainer saved it last.
+
+    A dict per group (`Learning.report`). Raises JobFailed if the trainer's topic isn't there or may not be read.
+    """
+    found: list[dict[str, Any]] = []
+    async with reader(settings) as reading:
+        async for piece in pieces(reading, await spans_of(reading, settings.topic("learner-state"))):
+            for record in piece:
+                groups = reported(record.key, record.value)
+                found = found if groups is None else groups
+    return found
 
 
 async def freeze(settings: Settings) -> None:
