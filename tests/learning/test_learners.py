@@ -120,6 +120,15 @@ def test_a_feature_that_never_varies_breaks_nothing() -> None:
     assert np.all(np.abs(scores - 0.5) < 0.1)
 
 
+def test_the_linear_learner_begins_at_the_rate_of_a_rare_event() -> None:
+    """After a mini-batch with three positives everybody's probability is small, and not on its way down from a half."""
+    learner, recent, draw = Linear(), Recent(), np.random.default_rng(8)
+    for number in range(BATCH):
+        recent.append(prepared(features_of(draw)), int(number % 50 == 0))
+    learner.learn_many(*recent.last(BATCH), recent)
+    assert 0.01 < learner.export().raw(strangers()).mean() < 0.06
+
+
 def test_the_linear_learner_finds_the_truth() -> None:
     """After 4,000 samples it ranks strangers nearly as their true odds do."""
     learner = Linear()

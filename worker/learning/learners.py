@@ -4,6 +4,7 @@ Each is given mini-batches of a fixed count of samples in the order in which the
 function of that order alone. Learners see prepared vectors (preparation.py).
 """
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,6 +96,12 @@ def _frame(vectors: NDArray[Any]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(column) for column in vectors.T.astype(np.float64)], names=list(NAMES))
 
 
+def _log_odds(labels: Labels) -> float:
+    """Return the log-odds of a positive, one sample of each kind added."""
+    positives = np.count_nonzero(labels)
+    return math.log((positives + 1.0) / (len(labels) - positives + 1.0))
+
+
 class Linear:
     """river's standard scaler and logistic regression by gradient descent, in small batches, recent samples replayed.
 
@@ -112,7 +119,12 @@ class Linear:
         self._since = 0  # the number of the first sample since the last alarm
 
     def learn_many(self, vectors: Vectors, labels: Labels, recent: Recent) -> None:
-        """Learn the new once, in order, each small batch followed by replayed ones, drawn by the count of samples."""
+        """Learn the new once, in order, each small batch followed by replayed ones, drawn by the count of samples.
+
+        It begins at the first mini-batch's rate of positives: from even odds it would need weeks to get to a rare one.
+        """
+        if self._optimizer.n_iterations == 0:
+            self._regression.intercept = _log_odds(labels)
         first = recent.count - len(labels)
         pace = YOUNG if first - self._since < RECENT else SETTLED
         oldest = recent.count - min(recent.held, recent.count - self._since + REPLAYED_BEFORE)

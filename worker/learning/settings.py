@@ -22,9 +22,9 @@ SCALE_LEAST: Final = 0.2  # of a prepared feature: one that hardly varies isn't 
 LIMIT: Final = 3.0  # of a scaled feature: what is farther out counts as that far
 
 # The linear learner. While it is young each small batch is followed by as large ones drawn from the recent, since
-# single steps are too little of few samples; later one step of a whole mini-batch is as good and 25 times as fast.
+# single steps are too little of few samples; later one step of a whole mini-batch is as good and many times as fast.
 BATCH: Final = 128  # samples that learners are given at once
-RATE: Final = 0.05
+RATE: Final = 0.025
 L2: Final = 1e-3
 RECENT: Final = 8_192  # kept whole: replayed, and learnt anew by a tree that is resumed
 REPLAYED_BEFORE: Final = 1_024  # samples from before an alarm that are replayed after it
@@ -38,7 +38,7 @@ class Pace(NamedTuple):
     kept: float
 
 
-YOUNG: Final = Pace(16, 4, 0.99)  # until `RECENT` are learnt
+YOUNG: Final = Pace(16, 8, 0.995)  # until `RECENT` are learnt
 SETTLED: Final = Pace(BATCH, 0, 0.9)
 
 # The tree: of the settings tried the one whose quality depends least on its seed
