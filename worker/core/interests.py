@@ -41,10 +41,10 @@ def _interest_factor(p: Program, s: StateArrays, slot: Integer, time: Integer) -
     halvings = (time - s.wide[slot, reference]) / HALF_LIFE_MS
     if halvings > 64.0:
         for place in range(INTERESTS):
-            s.real[slot, weights + place] *= math.pow(0.5, halvings)
+            s.real[slot, weights + place] *= math.exp2(-halvings)
         s.wide[slot, reference] = time
         return 1.0
-    return math.pow(2.0, halvings)
+    return math.exp2(halvings)
 
 
 @compiled
