@@ -73,6 +73,6 @@ def _speed(speed: Data) -> Iterator[str]:
     scoring = speed["scoring"]
     if scoring:
         yield (
-            f"scoring adds {scoring['added_us']} µs of CPU per event (wanted: at most 1), "
+            f"scoring adds {scoring['added_us']} µs of CPU per event (wanted: at most 1): the pass takes "
             f"{scoring['without_us']} without a model and {scoring['with_us']} with one"
         )
