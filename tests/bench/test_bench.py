@@ -82,7 +82,7 @@ def test_the_table_tells_the_same_figures(result: Data) -> None:
         console.print(core.as_table(result))
     shown = capture.get()
     for expected in (
-        str(result["cpu_us_per_event"]),
+        f"{result['cpu_us_per_event']:,}",
         "wanted, at most",
         "hot",
         "Storm:",

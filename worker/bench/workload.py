@@ -88,8 +88,8 @@ def definitions(segments: int = 24) -> Data:
         "holdout": {"share": 0.05, "salt": "2026"},
         "segments": _segments(min(segments, SEGMENTS_MAX)),
         "targets": [
-            {"id": "purchase_7d", "positive": "order", "horizon": "7d"},
-            {"id": "churn_30d", "positive": "silence", "horizon": "30d"},
+            {"id": "purchase_7d", "positive": "order", "horizon": "7d", "sample": 0.5},
+            {"id": "churn_30d", "positive": "silence", "horizon": "30d", "sample": 0.1},
         ],
         "campaigns": [
             {**_CAMPAIGNS[0], "trigger": {"entered": "cart_abandoner"}},
