@@ -1,8 +1,8 @@
 """The trainer at work between a restore and the first doubt, turn by turn: read, learn, ask for a model, commit.
 
 The rule: what was learnt, how far was read and the model that came of it are one transaction; if it fails all of it is
-thrown away and read back. A model is asked for when a day of event time has passed or much was learnt since, and the
-learning says whether there is news; while models are frozen it isn't asked, and learns on.
+thrown away and read back. A model is asked for when something was learnt since or a day of event time has passed, not
+too often, and the learning says whether there is news; while models are frozen it isn't asked, and learns on.
 """
 
 import asyncio
@@ -35,7 +35,6 @@ __all__ = ["Training", "taught"]
 
 PARTITION = 0
 RECORDS_MAX = 500  # at once: about a second of the slowest learners, in which the event loop turns
-SAMPLES_PER_MODEL_MAX = 5_000
 DAY_MS = 86_400_000
 SHOW_SECONDS = 0.5
 MODELS_KEPT = 20  # to go back to; what is in force is part of the workers' state besides
@@ -162,7 +161,7 @@ class Training:
         if now - self._asked_at < self.settings.trainer_publish_interval_ms / 1000:
             return False
         new_day = progress.asked_ms is None or progress.clock_ms // DAY_MS > progress.asked_ms // DAY_MS
-        return new_day or progress.samples - progress.asked_at >= SAMPLES_PER_MODEL_MAX
+        return new_day or progress.samples > progress.asked_at
 
     def _ask(self) -> dict[str, Any] | None:
         """Ask for a model; one that no topic would take isn't published."""
