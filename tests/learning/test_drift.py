@@ -6,9 +6,10 @@ from scipy.stats import chi2
 
 from worker.bench.drift import delay_days, false_alarms
 from worker.language.observed import OBSERVED, Observed
-from worker.learning.detector import DAILY, DAY_MS, VALUES_MAX, Detector, Share
+from worker.learning.detector import DAILY, VALUES_MAX, Detector, Share
 from worker.learning.drift import TargetDrift, Watches, watched_from_days
 from worker.learning.psi import PSI_MIN, Reference, psi, psi_limit
+from worker.learning.settings import DAY_MS
 
 WEEKDAYS = np.arange(700) % 7
 

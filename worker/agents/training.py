@@ -28,6 +28,7 @@ from worker.kafka.transaction import TooLarge, Transactions
 from worker.language.thresholds import thresholds_of
 from worker.learning.inputs import Observation, Sample, observation_of, sample_of
 from worker.learning.learning import Learning
+from worker.learning.settings import DAY_MS
 from worker.observe.learning import LearnerMetrics
 from worker.observe.logs import log
 
@@ -35,7 +36,6 @@ __all__ = ["Training", "taught"]
 
 PARTITION = 0
 RECORDS_MAX = 500  # at once: about a second of the slowest learners, in which the event loop turns
-DAY_MS = 86_400_000
 SHOW_SECONDS = 0.5
 MODELS_KEPT = 20  # to go back to; what is in force is part of the workers' state besides
 

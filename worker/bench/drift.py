@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.language.observed import OBSERVED
-from worker.learning.detector import DAY_MS
 from worker.learning.drift import ALARMS_PER_DAY
 from worker.learning.inputs import Observation
 from worker.learning.panel import WEEK_MS
 from worker.learning.population import Population
+from worker.learning.settings import DAY_MS
 
 __all__ = ["Shop", "delay_days", "false_alarms", "table"]
 

@@ -56,18 +56,15 @@ TOP_CATEGORIES = 3
 
 Reason = tuple[ClauseValue, ...]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS = tuple(f".{ms:03}Z" for ms in range(1000))
+
 
 class _Reasons(NamedTuple):
     """The values of all clauses that were written, and the contributions to their probabilities."""
 
     values: list[tuple[float, int, int]]
     contributions: Table
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-_MILLISECONDS = tuple(f".{ms:03}Z" for ms in range(1000))
 
 
 @lru_cache(maxsize=65_536)

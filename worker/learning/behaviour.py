@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.language.observed import OBSERVED
+from worker.learning.preparation import logarithm
 
-__all__ = ["BEHAVIOUR", "Preparation", "logarithm"]
+__all__ = ["BEHAVIOUR", "Preparation"]
 
 Rows = NDArray[np.float64]
 
@@ -47,11 +48,6 @@ place; shares of views beside counts, or everything but how much would be drowne
 _ORDER: Final = [each.name for each in OBSERVED]
 _PLACES: Final = [_ORDER.index(each.name) for each in BEHAVIOUR]
 _MISSING: Final = np.array([each.missing for each in BEHAVIOUR])
-
-
-def logarithm(values: Rows) -> Rows:
-    """Return sign(x)·log1p(|x|) of every value."""
-    return np.copysign(np.log1p(np.abs(values)), values)
 
 
 class Preparation(NamedTuple):

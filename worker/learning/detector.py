@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from river.drift import ADWIN
 
-__all__ = ["DAILY", "DAY_MS", "VALUES_MAX", "Detector", "Share", "Shift"]
+from worker.learning.settings import DAY_MS
+
+__all__ = ["DAILY", "VALUES_MAX", "Detector", "Share", "Shift"]
 
 DAILY: Final = 256
 VALUES_MAX: Final = 4_096
 STRETCH_MIN: Final = DAILY
 STEPS: Final = 65_535
-DAY_MS: Final = 86_400_000
 
 
 class Shift(NamedTuple):

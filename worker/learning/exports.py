@@ -19,10 +19,6 @@ __all__ = ["Export", "constant", "linear_of", "trees_of"]
 LOGIT_MOST: Final = 700.0  # beyond it the exponential leaves the range of doubles
 
 
-def _logistic(value: float) -> float:
-    return 1.0 / (1.0 + math.exp(-max(-LOGIT_MOST, min(LOGIT_MOST, value))))
-
-
 class LinearExport(msgspec.Struct, frozen=True, tag_field="kind", tag="linear"):
     """A logistic regression over (prepared - mean) / scale, cut at `LIMIT`; each list has a number per feature."""
 

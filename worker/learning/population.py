@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from worker.language.observed import OBSERVED, OBSERVED_HASH
 from worker.learning.clusters import ROWS_MIN, Clusters
-from worker.learning.detector import DAY_MS, Share
+from worker.learning.detector import Share
 from worker.learning.drift import Alarm, Watches, psi_chance
 from worker.learning.figures import Figure
 from worker.learning.inputs import Observation
 from worker.learning.panel import NAME, WEEK_MS, Panel, hash_of
 from worker.learning.pieces import cut, joined
 from worker.learning.quantiles import quantiles_of, rank_difference
+from worker.learning.settings import DAY_MS
 
 __all__ = ["Population"]
 

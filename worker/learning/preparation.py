@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from worker.language.observed import OBSERVED
 from worker.learning.settings import NEVER_S
 
-__all__ = ["NAMES", "Vectors", "inputs_of", "prepared"]
+__all__ = ["NAMES", "Vectors", "inputs_of", "logarithm", "prepared"]
 
 Vectors = NDArray[np.float32]
 
@@ -20,10 +20,15 @@ NAMES = tuple(feature.name for feature in OBSERVED)
 MISSING = np.array([NEVER_S if name.startswith("time_since_") else 0.0 for name in NAMES])
 
 
+def logarithm(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return sign(x)·log1p(|x|) of every value."""
+    return np.copysign(np.log1p(np.abs(values)), values)
+
+
 def prepared(features: NDArray[np.float64]) -> Vectors:
     """Return a vector of OBSERVED features [F], or several [n, F], ready for learners; NaN and infinite are missing."""
     known = np.where(np.isfinite(features), features, MISSING)
-    return (np.sign(known) * np.log1p(np.abs(known))).astype(np.float32)
+    return logarithm(known).astype(np.float32)
 
 
 def inputs_of(

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from worker.learning.behaviour import logarithm
 from worker.learning.pieces import packed_array, unpacked_array
+from worker.learning.preparation import logarithm
 
 __all__ = ["PSI_MIN", "Reference", "psi", "psi_limit"]
 
