@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.definitions import Definitions
+from schemas.definitions import Target
 from worker.language.observed import OBSERVED
+from worker.language.wanted import Wanted
 from worker.learning.inputs import Sample
 from worker.learning.learning import Learning
 
@@ -18,16 +19,16 @@ NAMES = [observed.name for observed in OBSERVED]
 Odds = Callable[[NDArray[np.float64], float], float]
 
 
-def definitions(*targets: str, horizon: str = "7d") -> Definitions:
-    """A file with nothing but targets."""
+def wanting(*targets: str, horizon: str = "7d") -> Wanted:
+    """What definitions with nothing but targets want."""
     ids = targets or ("purchase",)
-    parts = [{"id": name, "positive": "order", "horizon": horizon} for name in ids]
-    return Definitions.model_validate({"version": 1, "segments": [], "targets": parts})
+    found = [Target.model_validate({"id": name, "positive": "order", "horizon": horizon}) for name in ids]
+    return Wanted(found, traits=[], thresholds={}, ranked=[], clusters=False)
 
 
 def learning(parts: Mapping[str, bytes] | None = None, **thresholds: list[float]) -> Learning:
     """The learning of one target, `purchase`."""
-    return Learning(definitions(), thresholds, parts=parts)
+    return Learning(wanting()._replace(thresholds=thresholds), parts=parts)
 
 
 def useless(features: NDArray[np.float64], day: float) -> float:

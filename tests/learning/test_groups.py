@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.learning.support import HORIZON, START, definitions, features_of, sample
+from tests.learning.support import HORIZON, START, features_of, sample, wanting
 from worker.learning.groups import Groups
 from worker.learning.inputs import Observation, Sample
 from worker.learning.learning import Learning
@@ -19,8 +19,7 @@ NONE: tuple[float, ...] = ()
 
 def learning(*traits: str, parts: Mapping[str, bytes] | None = None) -> Learning:
     """The learning of `purchase`, whose probability is compared with 0.5, under definitions with traits."""
-    declared = definitions().model_copy(update={"traits": list(traits)})
-    return Learning(declared, {"purchase": [0.5]}, parts=parts)
+    return Learning(wanting()._replace(traits=traits, thresholds={"purchase": [0.5]}), parts=parts)
 
 
 def scored(count: int) -> list[Sample]:

@@ -7,22 +7,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas.definitions import Definitions
 from schemas.models import Snapshot, read_snapshot
 from tests.learning.support import (
     DAY,
     HORIZON,
     NAMES,
     START,
-    definitions,
     features_of,
     learning,
     plain,
     sample,
     stream,
     useless,
+    wanting,
 )
+from tests.support.pair import checked_of
 from worker.language.observed import OBSERVED_HASH
+from worker.language.wanted import wanted
 from worker.learning.evaluation import auc
 from worker.learning.inputs import Observation, Sample
 from worker.learning.learning import Learning
@@ -245,12 +246,12 @@ def test_observations_let_time_pass() -> None:
 
 def test_a_target_that_changed_its_meaning_begins_anew_and_others_go_on() -> None:
     """Another horizon is another target under the same name."""
-    first = Learning(definitions("purchase", "other"), {})
+    first = Learning(wanting("purchase", "other"))
     for one in stream(14, 1_000):
         first.learn(one)
         first.learn(one._replace(target="other", id=one.id[::-1]))
-    same = Learning(definitions("other", "third"), {}, parts=first.parts())
-    other = Learning(definitions("other", horizon="8d"), {}, parts=first.parts())
+    same = Learning(wanting("other", "third"), parts=first.parts())
+    other = Learning(wanting("other", horizon="8d"), parts=first.parts())
     assert same._targets["other"].evidence == first._targets["other"].evidence != {"samples": 0, "positives": 0}
     assert same._targets["third"].evidence == other._targets["other"].evidence == {"samples": 0, "positives": 0}
 
@@ -325,13 +326,13 @@ def test_a_champion_rolled_back_to_the_floor_is_news() -> None:
 def test_the_population_is_part_of_a_snapshot() -> None:
     """What definitions rank by has quantiles as soon as users were observed for a week; resumed it goes on."""
     segment = {"id": "top", "enter": 'percentile("spend_365d") >= 0.9'}
-    document = Definitions.model_validate({"version": 1, "segments": [segment]})
-    learnt, draw = Learning(document, {}), np.random.default_rng(1)
+    ranking = wanted(checked_of({"version": 1, "segments": [segment]}))
+    learnt, draw = Learning(ranking), np.random.default_rng(1)
     for number in range(1_500):
         features = features_of(draw)
         ranked = {"spend_365d": float(features[NAMES.index("spend_365d")])}
         learnt.observe(Observation(f"{number:032x}", f"u-{number}", START + number * DAY // 150, features, ranked))
-    resumed = Learning(document, {}, parts=learnt.parts())
+    resumed = Learning(ranking, parts=learnt.parts())
     first, second = learnt.snapshot(START, 1), resumed.snapshot(START, 1)
     assert first is not None
     assert list(first.quantiles) == ["spend_365d"]

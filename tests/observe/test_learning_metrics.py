@@ -1,7 +1,7 @@
 """What the trainer shows of its learning: every figure that there is, and nothing that isn't."""
 
 from tests.learning.people import observations
-from tests.learning.support import definitions, stream
+from tests.learning.support import stream, wanting
 from worker.learning.learning import Learning
 from worker.learning.population import Population
 from worker.observe.learning import LearnerMetrics
@@ -9,8 +9,7 @@ from worker.observe.learning import LearnerMetrics
 
 def test_every_figure_that_the_learning_gives_is_shown() -> None:
     """Of targets, with thresholds, and of the population: each with its labels and its value."""
-    declared = definitions().model_copy(update={"traits": ["country"]})
-    known = Learning(declared, {"purchase": [0.5]})
+    known = Learning(wanting()._replace(traits=["country"], thresholds={"purchase": [0.5]}))
     population = Population(["spend_365d"], clusters=True)
     for sample in stream(1, 1_500, a_day=100):
         known.learn(sample._replace(probability=0.75, traits={"country": "DE"}))

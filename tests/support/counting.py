@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.models import Snapshot, sealed
 from worker.language.observed import OBSERVED_HASH
+from worker.language.wanted import Wanted
 from worker.learning.figures import Figure
 from worker.learning.inputs import Observation, Sample
 
@@ -43,12 +44,11 @@ FIGURES = [
 class Counting:
     """Counts samples by target; those of targets that the definitions don't have are let go."""
 
-    def __init__(self, definitions: Any, thresholds: Mapping[str, Any], *,
-                 parts: Mapping[str, bytes] | None = None) -> None:  # fmt: skip
-        assert set(thresholds) == {target.id for target in definitions.targets}
+    def __init__(self, wanted: Wanted, *, parts: Mapping[str, bytes] | None = None) -> None:
+        assert set(wanted.thresholds) == {target.id for target in wanted.targets}
         known: dict[str, list[str]] = {name: msgspec.json.decode(part) for name, part in (parts or {}).items()}
         self._observed = int((known.pop("observed", None) or ["0"])[0])
-        self._ids = {target.id: dict.fromkeys(known.get(target.id, ())) for target in definitions.targets}
+        self._ids = {target.id: dict.fromkeys(known.get(target.id, ())) for target in wanted.targets}
         self._told: Counter[str] | None = None
 
     def learn(self, sample: Sample) -> bool:

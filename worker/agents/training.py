@@ -25,7 +25,7 @@ from worker.kafka.learner_state import REPORT, Progress, changes
 from worker.kafka.outbox import Outbox
 from worker.kafka.steps import Step
 from worker.kafka.transaction import TooLarge, Transactions
-from worker.language.thresholds import thresholds_of
+from worker.language.wanted import wanted
 from worker.learning.inputs import Observation, Sample, observation_of, sample_of
 from worker.learning.learning import Learning
 from worker.learning.settings import DAY_MS
@@ -42,8 +42,7 @@ MODELS_KEPT = 20  # to go back to; what is in force is part of the workers' stat
 
 def taught(published: Published, parts: Mapping[str, bytes]) -> Learning:
     """Return the learning under published definitions, going on from what is known."""
-    checked = published.checked
-    return Learning(checked.definitions, thresholds_of(checked), parts=parts or None)
+    return Learning(wanted(published.checked), parts=parts or None)
 
 
 class Training:

@@ -12,6 +12,7 @@ from worker.bench.learning_sets import DataSet
 from worker.bench.meter import Meter
 from worker.bench.stream import Stream
 from worker.core.engine import Engine
+from worker.language.wanted import wanted
 from worker.learning.inputs import Observation, Sample
 from worker.learning.learners import Linear
 from worker.learning.learning import Learning
@@ -44,7 +45,7 @@ def linear_speed(judged: Judged, samples: int) -> float:
 
 def field_speed(data: DataSet, judged: Judged, samples: int) -> float:
     """Return samples per second of the whole field, from the first one on, waiting and judging included."""
-    learning = Learning(data.under.checked.definitions, {})
+    learning = Learning(wanted(data.under.checked))
     span_ms = int(judged.due_ms.max() - judged.sampled_ms.min()) + 1
     last_turn = (samples - 1) // len(judged.labels)
     begun = process_time()

@@ -9,7 +9,7 @@ import msgspec
 from schemas.models import Snapshot
 from worker.core.records import Effects
 from worker.language.definitions import Checked
-from worker.language.thresholds import thresholds_of
+from worker.language.wanted import wanted
 from worker.learning.inputs import Observation, Sample, observation_of, sample_of
 from worker.learning.learning import Learning
 
@@ -21,7 +21,7 @@ class Lessons:
 
     def __init__(self, checked: Checked, given: Snapshot | None = None) -> None:
         """Begin to learn for definitions. A `given` model stays until all that it knows has been learnt anew."""
-        self.learning = Learning(checked.definitions, thresholds_of(checked))
+        self.learning = Learning(wanted(checked))
         self._given = given
         self._version = given.version if given else 0
         self._today: list[tuple[int, Sample | Observation]] = []

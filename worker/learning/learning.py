@@ -4,14 +4,14 @@ The rule: what it knows is a function of the records in their order; asking for 
 nothing but what counts as news.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from schemas.definitions import Definitions
 from schemas.models import Snapshot, sealed
 from worker.language.observed import OBSERVED_HASH
+from worker.language.wanted import Wanted
 from worker.learning.figures import Figure
 from worker.learning.groups import group_figures
 from worker.learning.identities import Identities
@@ -20,7 +20,6 @@ from worker.learning.measured import target_figures, target_metrics
 from worker.learning.population import Population
 from worker.learning.settings import DECISIONS_KEPT
 from worker.learning.target import TargetLearning
-from worker.learning.wanted import wanted
 
 __all__ = ["Learning"]
 
@@ -28,22 +27,15 @@ MAIN: Final = "learning"
 
 
 class Learning:
-    """The learning of a file of definitions.
+    """The learning of what definitions want.
 
-    `thresholds` are, by target, the numbers that conditions compare its probability with. With `parts` it goes on
-    where another stopped; what the definitions no longer ask for is forgotten.
+    With `parts` it goes on where another stopped; what is no longer wanted is forgotten.
     """
 
-    def __init__(
-        self,
-        definitions: Definitions,
-        thresholds: Mapping[str, Sequence[float]],
-        *,
-        parts: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def __init__(self, wanted: Wanted, *, parts: Mapping[str, bytes] | None = None) -> None:
         known = parts or {}
-        self._thresholds = thresholds
-        self._traits = definitions.traits
+        self._thresholds = wanted.thresholds
+        self._traits = wanted.traits
         self._identities = Identities()
         self._clock_ms = 0
         self._decisions: list[dict[str, Any]] = []
@@ -52,12 +44,12 @@ class Learning:
             count, self._clock_ms, self._decisions, self._recent = msgspec.msgpack.decode(known[MAIN])
             self._identities.restore(count, known)
         self._targets = {
-            target.id: TargetLearning(target, _under(f"target/{target.id}/", known)) for target in definitions.targets
+            target.id: TargetLearning(target, _under(f"target/{target.id}/", known)) for target in wanted.targets
         }
-        self._population = Population(*wanted(definitions), parts=known)
+        self._population = Population(wanted.ranked, wanted.clusters, parts=known)
 
     def learn(self, sample: Sample) -> bool:
-        """Take a sample in. False if its id came before, or its target isn't one of the definitions."""
+        """Take a sample in. False if its id came before, or its target isn't wanted."""
         target = self._targets.get(sample.target)
         if target is None or not self._identities.add(sample.id):
             return False

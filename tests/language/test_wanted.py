@@ -1,18 +1,19 @@
-"""What is learnt of all users is what definitions read."""
+"""What is learnt is what definitions read."""
 
 from typing import Any
 
 import pytest
 
-from schemas.definitions import Definitions
-from worker.learning.wanted import wanted
+from tests.support.pair import checked_of
+from worker.language.wanted import wanted
 
 
 def of(*segments: dict[str, Any]) -> tuple[list[str], bool]:
     """What definitions with these segments want."""
     targets = [{"id": "purchase", "positive": "order", "horizon": "7d"}]
     document = {"version": 1, "traits": ["country"], "targets": targets, "segments": list(segments)}
-    return wanted(Definitions.model_validate(document))
+    found = wanted(checked_of(document))
+    return list(found.ranked), found.clusters
 
 
 def test_ranked_features_are_found_wherever_a_condition_stands() -> None:
@@ -31,3 +32,21 @@ def test_ranked_features_are_found_wherever_a_condition_stands() -> None:
 def test_clusters_are_wanted_by_a_segment_or_a_condition(segment: dict[str, Any]) -> None:
     """Either is enough."""
     assert of(segment) == ([], True)
+
+
+def test_thresholds_are_read_off_the_conditions_of_all_segments_and_tiers() -> None:
+    """Each once, ascending, whichever side it is on; what is compared with something else has none."""
+    segments: list[dict[str, Any]] = [
+        {"id": "likely", "enter": 'probability("buy") >= 0.7 and orders_total > 3', "exit": 'probability("buy") < 0.5'},
+        {"id": "tiers", "tiers": [
+            {"id": "high", "enter": '0.9 <= probability("buy")'},
+            {"id": "low", "enter": 'not probability("buy") > 0.7'},
+        ]},
+        {"id": "both", "enter": 'probability("buy") > probability("stay")'},
+    ]  # fmt: skip
+    targets = [
+        {"id": "buy", "positive": "order", "horizon": "7d"},
+        {"id": "stay", "positive": "silence", "horizon": "30d"},
+    ]
+    found = wanted(checked_of({"version": 1, "segments": segments, "targets": targets}))
+    assert found.thresholds == {"buy": (0.5, 0.7, 0.9), "stay": ()}
