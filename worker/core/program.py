@@ -109,7 +109,7 @@ class _Builder:
         self._lower_members()
         inputs = self.scoring.inputs(scored=bool(self.definitions.targets))
         self.settings["values_sampled"] = self.scoring.sampled
-        sampling = SampleTables(self.definitions, self.lowering, self.strings, self.scoring)
+        sampling = SampleTables(self.checked, self.lowering, self.strings, self.scoring)
         pending, observed = sampling.pending(), sampling.observed()
         self.settings |= sampling.settings(self.model)
         campaigns: list[Campaign | RetiredCampaign] = [*self.definitions.campaigns, *self.retired.campaigns]

@@ -6,7 +6,7 @@ sample whose meaning has changed is not found under the new version.
 
 from typing import Any
 
-from schemas.definitions import Definitions, Target
+from schemas.definitions import Target
 from schemas.events import KINDS
 from schemas.models import Snapshot
 from worker.core.interning import Strings
@@ -15,7 +15,9 @@ from worker.core.lowering import Lowering, Row
 from worker.core.model_tables import ModelTables
 from worker.core.samples import SILENCE
 from worker.core.seeds import seed_of
+from worker.language.definitions import Checked
 from worker.language.observed import OBSERVED, OBSERVED_HASH, expression_of
+from worker.language.wanted import wanted
 
 __all__ = ["SampleTables"]
 
@@ -26,17 +28,16 @@ class SampleTables:
     `names` are those of what is observed, in the order of the table: `OBSERVED`, then what else is ranked.
     """
 
-    def __init__(self, definitions: Definitions, lowering: Lowering, strings: Strings, scoring: ModelTables) -> None:
-        """Look at what the conditions read, which have been lowered already."""
+    def __init__(self, checked: Checked, lowering: Lowering, strings: Strings, scoring: ModelTables) -> None:
+        """Look at what the definitions want learnt."""
         self.lowering = lowering
         self.strings = strings
         self.scoring = scoring
-        self.targets = definitions.targets
-        sampled = lowering.samples
-        ranked = {row["quantiles"] for row in sampled.values() if "quantiles" in row}
+        learnt = wanted(checked)
+        self.targets = learnt.targets
         own = [each.name for each in OBSERVED]
-        wanted = bool(self.targets or ranked or "cluster" in sampled)
-        self.names = [*own, *sorted(ranked.difference(own))] if wanted else []
+        is_observed = bool(learnt.targets or learnt.ranked or learnt.clusters)
+        self.names = [*own, *(name for name in learnt.ranked if name not in own)] if is_observed else []
 
     def pending(self) -> list[Row]:
         """Return a row per target: what it waits for, and where a user's pending sample of it is."""
