@@ -31,6 +31,7 @@ ALLOWED = {
     "worker.topology": set(),
     "worker.language": {"worker.language", "schemas"},
     "worker.core": PURE,
+    "worker.naive": {"worker.naive", "worker.language", "schemas"},
     "worker.learning": {"worker.learning", "worker.language", "schemas"},
     "worker.simulate": {"worker.simulate", "worker.errors"} | PURE,
     "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.errors"} | PURE,
@@ -46,6 +47,7 @@ ALLOWED = {
         "worker.files",
         "worker.simulate",
         "worker.learning",
+        "worker.naive",
     }
     | PURE
     | SET,

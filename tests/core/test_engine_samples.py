@@ -24,9 +24,9 @@ from tests.core.support import (
     told_at_once,
 )
 from tests.support.pair import MAPPING, checked_of, on_the_wire
-from tests.support.twin_time import blake64, hexdigits, splitmix64
 from worker.core.engine import Engine
 from worker.language.observed import OBSERVED
+from worker.naive.calendar import blake64, hexdigits, splitmix64
 
 SEEN = {"id": "seen", "enter": "views_total > 0"}
 ORDER = {"id": "order", "positive": "order", "horizon": "1h"}

@@ -12,9 +12,9 @@ import pytest
 
 from tests.support import random_definitions, streams
 from tests.support.pair import BY_USER
-from tests.support.twin import NULL_KEY, Twin
-from tests.support.twin_time import DAY_MS, blake64, hexdigits, random_number, written
-from tests.support.twin_user import User
+from worker.naive.calendar import DAY_MS, blake64, hexdigits, random_number, written
+from worker.naive.twin import NULL_KEY, Twin
+from worker.naive.user import User
 
 START_MS = 1_772_409_600_000
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000

@@ -1,1 +1,1 @@
-"""What the tests are held against: the naive twin, random streams and definitions."""
+"""What the tests are made of: random streams and definitions, engine and twin side by side."""

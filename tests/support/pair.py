@@ -11,11 +11,11 @@ import msgspec
 from schemas.models import Snapshot
 from tests.support.random_definitions import text_of
 from tests.support.streams import Record
-from tests.support.twin import Twin
 from worker.core.engine import Engine
 from worker.core.records import Effects
 from worker.language.definitions import Checked, load
 from worker.language.mapping import Mapping
+from worker.naive.twin import Twin
 
 __all__ = ["BY_USER", "MAPPING", "Pair", "checked_of", "cuts", "on_the_wire"]
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from schemas.models import sealed
 from tests.support.streams import CATEGORIES, START_MS
-from tests.support.twin_time import written
 from worker.language.observed import OBSERVED_HASH
+from worker.naive.calendar import written
 
 WINDOWS = ("1h", "24h", "7d", "30d", "90d", "365d", "total")
 COUNTS = (

@@ -1,15 +1,13 @@
 """The same work done in two other ways, so that a reader sees the ratio: by the naive twin, and by pandas.
 
-The twin (only in a checkout: it lives among the tests) does all the engine does, an event at a time in plain Python.
+The twin does all the engine does, an event at a time in plain Python.
 pandas recomputes what the same segments read, for all users at once, from the whole log as columns: no
 transitions, no campaigns, no instants in between, and a segment is as old as the last recomputation. It is spared the
 decoding.
 """
 
 import importlib
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -24,6 +22,7 @@ from worker.core.decode import Decoder
 from worker.core.engine import Engine
 from worker.core.interning import Strings, Users
 from worker.core.zones import Zones
+from worker.naive.twin import Twin
 
 __all__ = ["measure"]
 
@@ -37,19 +36,19 @@ def measure(users: int, twin_events: int, pandas_events: int) -> Data:
     Of pandas that is one recomputation, its cost shared by all events of the log. To be as fresh as the engine it would
     have to be made after each of them: `ratio_if_as_fresh`.
     """
-    twin = _beside(_twin, users, twin_events, "not measured: the twin lives among the tests, run this from a checkout")
-    pandas = _beside(_pandas, users, pandas_events, "not measured: pandas isn't installed, it is in the extra `dev`")
+    twin = _beside(_twin, users, twin_events)
+    pandas = _beside(_pandas, users, pandas_events)
     if "ratio" in pandas:
         pandas["ratio_if_as_fresh"] = round(pandas["seconds"] * 1e6 / pandas["engine_us_per_event"])
     return {"twin": twin, "pandas": pandas}
 
 
-def _beside(other: Any, users: int, events: int, without: str) -> Data:
+def _beside(other: Any, users: int, events: int) -> Data:
     stream = Stream(users, seed=3)
     payloads = [event for batch in stream.skewed(events, 10_000) for event in batch]
     seconds = other(payloads)
     if seconds is None:
-        return {"missing": without}
+        return {"missing": "not measured: pandas isn't installed, it is in the extra `dev`"}
     _engine(payloads[:100])  # once before: compiling isn't what is measured
     mine = _engine(payloads)["cpu_us_per_event"]
     us = seconds * 1e6 / len(payloads)
@@ -68,16 +67,11 @@ def _engine(payloads: list[bytes]) -> dict[str, float]:
     return meter.feed(payloads[begin : begin + 10_000] for begin in range(0, len(payloads), 10_000))
 
 
-def _twin(payloads: list[bytes]) -> float | None:
-    """How long the naive twin takes, in s of CPU; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent.parent
-    if not (root / "tests" / "support" / "twin.py").exists():
-        return None
-    sys.path.insert(0, str(root))
-    twin_of = importlib.import_module("tests.support.twin").Twin
+def _twin(payloads: list[bytes]) -> float:
+    """How long the naive twin takes, in s of CPU."""
     data = workload.definitions(SEGMENTS)
     model = msgspec.json.decode(workload.snapshot().model_dump_json())
-    twin = twin_of(data, workload.checked(data).hash, model=model)
+    twin = Twin(data, workload.checked(data).hash, model=model)
     begun = process_time()
     for offset, payload in enumerate(payloads):
         twin.record(offset, payload, wall_ms=0)

@@ -8,9 +8,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support import twin_model
-from tests.support.twin_campaigns import Past, Pending
-from tests.support.twin_conditions import (
+from worker.naive import scoring
+from worker.naive.calendar import DAY_MS, daily_ms
+from worker.naive.campaigns import Past, Pending
+from worker.naive.conditions import (
     Comparison,
     Condition,
     Constant,
@@ -27,11 +28,12 @@ from tests.support.twin_conditions import (
     reason_of,
     sides_of,
 )
-from tests.support.twin_decode import Event
-from tests.support.twin_features import Ledgers
-from tests.support.twin_rules import EXPRESSIONS, Leaf, Rules, Segment
-from tests.support.twin_samples import Sample, instants, still_waiting
-from tests.support.twin_time import DAY_MS, daily_ms
+from worker.naive.decode import Event
+from worker.naive.features import Ledgers
+from worker.naive.rules import EXPRESSIONS, Leaf, Rules, Segment
+from worker.naive.samples import Sample, instants, still_waiting
+
+__all__ = ["Change", "User"]
 
 Change = tuple[str, str, list[dict[str, object]]]  # direction, segment, reason
 
@@ -119,10 +121,10 @@ class User:
                 return None
             if read.feature == "percentile":
                 name = read.argument or ""
-                return twin_model.percentile(model, name, self.feature(Read(name)))
+                return scoring.percentile(model, name, self.feature(Read(name)))
             if read.feature == "probability":
-                return twin_model.probability(model, read.argument or "", self.named)
-            return twin_model.cluster(model, self.cluster, self.named)
+                return scoring.probability(model, read.argument or "", self.named)
+            return scoring.cluster(model, self.cluster, self.named)
         return self.ledgers.value(read, self.clock)
 
     def named(self, name: str) -> Value:
@@ -181,7 +183,7 @@ class User:
         """What moves a target's probability now."""
         if self.rules.model is None or not self.may_profile():
             return []
-        return twin_model.contributions(self.rules.model, target, self.named)
+        return scoring.contributions(self.rules.model, target, self.named)
 
     def may_enter(self, leaf: Leaf) -> bool:
         """`enter` is true and an explicit `exit` is not."""

@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.twin_conditions import Value
+from worker.naive.conditions import Value
+
+__all__ = ["cluster", "contributions", "features_of", "percentile", "probability"]
 
 ValueOf = Callable[[str], Value]
 

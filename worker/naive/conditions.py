@@ -11,6 +11,28 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+__all__ = [
+    "Comparison",
+    "Condition",
+    "Constant",
+    "Expression",
+    "Member",
+    "OneOf",
+    "Read",
+    "Truth",
+    "Value",
+    "clauses_of",
+    "compute",
+    "is_sampled",
+    "judge",
+    "number",
+    "parse",
+    "reads_of",
+    "reason_of",
+    "samples_of",
+    "sides_of",
+]
+
 Value = float | str | None
 Truth = bool | None
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}

@@ -1,18 +1,14 @@
 """The naive twin's campaigns: which decisions a user's transitions and due triggers lead to, check by check.
 
 Written from CONTRACT section 4 and docs/semantics.md ("Campaigns"). `Desk` is mixed into the twin; the state of a user
-is in `twin_user.User`.
+is in `user.User`.
 """
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.support.twin_conditions import Condition, Expression, Read, Value
-from tests.support.twin_decode import Event
-from tests.support.twin_features import Cart, Interest, Ledgers, Recent
-from tests.support.twin_rules import Rules
-from tests.support.twin_time import (
+from worker.naive.calendar import (
     duration_ms,
     first_outside,
     hexdigits,
@@ -22,6 +18,12 @@ from tests.support.twin_time import (
     random_number,
     written,
 )
+from worker.naive.conditions import Condition, Expression, Read, Value
+from worker.naive.decode import Event
+from worker.naive.features import Cart, Interest, Ledgers, Recent
+from worker.naive.rules import Rules
+
+__all__ = ["Desk", "Move", "Past", "Pending"]
 
 DAY = "24h"
 

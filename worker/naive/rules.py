@@ -6,7 +6,9 @@ The data is known to be valid; nothing is checked here. The list of observed fea
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.twin_conditions import (
+from worker.language.observed import OBSERVED
+from worker.naive.calendar import duration_ms
+from worker.naive.conditions import (
     Condition,
     Expression,
     Member,
@@ -18,10 +20,10 @@ from tests.support.twin_conditions import (
     samples_of,
     sides_of,
 )
-from tests.support.twin_features import LASTING, ledgers_of
-from tests.support.twin_model import features_of
-from tests.support.twin_time import duration_ms
-from worker.language.observed import OBSERVED
+from worker.naive.features import LASTING, ledgers_of
+from worker.naive.scoring import features_of
+
+__all__ = ["EXPRESSIONS", "Leaf", "Rules", "Segment"]
 
 EXPRESSIONS: dict[str, Expression] = {each.name: number(each.expression) for each in OBSERVED}
 

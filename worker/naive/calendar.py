@@ -11,6 +11,24 @@ from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
+__all__ = [
+    "DAY_MS",
+    "blake64",
+    "daily_ms",
+    "duration_ms",
+    "first_outside",
+    "hexdigits",
+    "instant_ms",
+    "is_evening",
+    "is_quiet",
+    "is_weekend",
+    "known_zone",
+    "minutes_of",
+    "random_number",
+    "splitmix64",
+    "written",
+]
+
 DAY_MS = 86_400_000
 UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

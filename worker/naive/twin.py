@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.twin_campaigns import Desk, Move
-from tests.support.twin_decode import NULL_KEY, Event, Reader, RefusedError
-from tests.support.twin_rules import Rules
-from tests.support.twin_samples import Watch
-from tests.support.twin_time import hexdigits, written
-from tests.support.twin_user import Change, User
+from worker.naive.calendar import hexdigits, written
+from worker.naive.campaigns import Desk, Move
+from worker.naive.decode import NULL_KEY, Event, Reader, RefusedError
+from worker.naive.rules import Rules
+from worker.naive.samples import Watch
+from worker.naive.user import Change, User
 
-__all__ = ["NULL_KEY", "PAYLOAD_SHOWN", "Twin"]
+__all__ = ["NULL_KEY", "Twin"]
 
 PAYLOAD_SHOWN = 1_024  # bytes of a dead letter's payload that the twin shows
 

@@ -10,9 +10,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tests.support.twin_conditions import Read, Value
-from tests.support.twin_decode import Event
-from tests.support.twin_time import DAY_MS, is_evening, is_weekend
+from worker.naive.calendar import DAY_MS, is_evening, is_weekend
+from worker.naive.conditions import Read, Value
+from worker.naive.decode import Event
+
+__all__ = ["LASTING", "SESSION_MS", "Cart", "Interest", "Ledgers", "Recent", "ledgers_of"]
 
 HOUR_MS = 3_600_000
 SESSION_MS = 30 * 60_000

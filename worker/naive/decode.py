@@ -15,7 +15,9 @@ from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 
-from tests.support.twin_time import known_zone
+from worker.naive.calendar import known_zone
+
+__all__ = ["NULL_KEY", "Event", "Reader", "RefusedError"]
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000

@@ -1,7 +1,7 @@
 """The naive twin's samples and observations: when a user is looked at, what she looks like, what came of it.
 
 Written from docs/semantics.md ("Samples and observations"). `Watch` is mixed into the twin; what waits for its label is
-in `twin_user.User.waiting`.
+in `user.User.waiting`.
 """
 
 import math
@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.support import twin_model
-from tests.support.twin_conditions import Value
-from tests.support.twin_decode import Event
-from tests.support.twin_features import SESSION_MS, Ledgers
-from tests.support.twin_rules import EXPRESSIONS, Rules
-from tests.support.twin_time import DAY_MS, blake64, duration_ms, hexdigits, splitmix64, written
+from worker.naive import scoring
+from worker.naive.calendar import DAY_MS, blake64, duration_ms, hexdigits, splitmix64, written
+from worker.naive.conditions import Value
+from worker.naive.decode import Event
+from worker.naive.features import SESSION_MS, Ledgers
+from worker.naive.rules import EXPRESSIONS, Rules
+
+__all__ = ["Sample", "Watch", "instants", "still_waiting"]
 
 WEEK_MS = 7 * DAY_MS
 
@@ -113,7 +115,7 @@ class Watch:
                 continue
             features = looked_at(user, EXPRESSIONS)
             model, label = self.rules.model, self.rules.model_label
-            probability = twin_model.probability(model, target["id"], user.named) if model else None
+            probability = scoring.probability(model, target["id"], user.named) if model else None
             user.waiting[target["id"]] = Sample(target, user.clock, features, probability, label)
 
     @staticmethod
