@@ -58,7 +58,7 @@ class Grant:
         return [name.format(prefix=deployment.prefix, group=deployment.group) for name in self.names]
 
 
-RESULTS = ("segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions")
+RESULTS = ("segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions", "messages")
 LEARNT_FROM = ("training-samples", "observations")
 ALL_TOPICS = tuple(BY_NAME)
 

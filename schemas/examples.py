@@ -100,6 +100,16 @@ _CONVERSION = {
     "source": {"topic": "shoal.events", "partition": 0, "offset": 31},
 }
 
+_MESSAGE = {
+    "id": "45c48cce2e2d7fbdea1afc51c7c6ad26",
+    "decision_id": _DECISION,
+    "user_id": "u-7",
+    "event": "message_sent",
+    "occurred_at": "2026-11-22T10:45:04.000Z",
+    "emitted_at": "2026-11-22T10:45:04.038Z",
+    "source": {"topic": "shoal.events", "partition": 0, "offset": 27},
+}
+
 _TRAINING_SAMPLE = {
     "id": "8277e0910d750195b448797616e091ad",
     "user_id": "u-7",
@@ -197,6 +207,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CampaignDecision": _CAMPAIGN_DECISION,
     "CampaignTrigger": _CAMPAIGN_TRIGGER,
     "Conversion": _CONVERSION,
+    "Message": _MESSAGE,
     "TrainingSample": _TRAINING_SAMPLE,
     "Observation": _OBSERVATION,
     "DeadLetter": _DEAD_LETTER,

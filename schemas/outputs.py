@@ -14,7 +14,7 @@ from schemas.definitions import Kind
 
 __all__ = [
     "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Conversion",
-    "DeadLetter", "DeadLetterReason", "Direction", "Membership", "NotNegative", "Number", "Observation",
+    "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative", "Number", "Observation",
     "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
 ]  # fmt: skip
 
@@ -232,6 +232,18 @@ class Conversion(Record):
     amount: NotNegative
     currency: str
     decided_at: Timestamp
+    occurred_at: Timestamp = Field(description="The event's own time.")
+    emitted_at: Timestamp
+    source: Source
+
+
+class Message(Record):
+    """What became of the message that a decision caused, as the shop tells it in an event with the decision's id."""
+
+    id: RecordId
+    decision_id: RecordId
+    user_id: UserId
+    event: Literal["message_sent", "message_clicked"]
     occurred_at: Timestamp = Field(description="The event's own time.")
     emitted_at: Timestamp
     source: Source

@@ -16,6 +16,7 @@ TOPICS: dict[str, type[outputs.Record]] = {
     "decisions": outputs.CampaignDecision,
     "triggers": outputs.CampaignTrigger,
     "conversions": outputs.Conversion,
+    "messages": outputs.Message,
     "samples": outputs.TrainingSample,
     "observations": outputs.Observation,
     "dead_letters": outputs.DeadLetter,

@@ -13,8 +13,8 @@ from schemas.topics import BY_NAME, TOPICS, Topic
 
 CONTRACT_TOPICS = {
     "events", "segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions",
-    "training-samples", "observations", "dead-letters", "receipts", "campaign-results", "models", "definitions",
-    "commands", "answers", "state", "learner-state",
+    "messages", "training-samples", "observations", "dead-letters", "receipts", "campaign-results", "models",
+    "definitions", "commands", "answers", "state", "learner-state",
 }  # fmt: skip
 WITH_EXAMPLE = [topic for topic in TOPICS if topic.value is not None and topic.value.__name__ in EXAMPLES]
 

@@ -61,6 +61,7 @@ class Story:
         self.decisions: list[dict[str, Any]] = []
         self.triggers: list[dict[str, Any]] = []
         self.conversions: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
         self.observations: list[dict[str, Any]] = []
         self.dead: list[str] = []

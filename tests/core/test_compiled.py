@@ -23,7 +23,7 @@ from worker.core.records import Effects
 ROOT = Path(__file__).parents[2]
 SEEDS = (21, 22, 23)
 HALF, WHOLE = 150, 300
-TOLD = ("transitions", "decisions", "triggers", "conversions", "dead_letters", "repaired_counts")
+TOLD = ("transitions", "decisions", "triggers", "conversions", "messages", "dead_letters", "repaired_counts")
 COMMAND = "import sys; from tests.core.test_compiled import transcript; transcript(*sys.argv[1:])"
 
 

@@ -7,7 +7,6 @@ import pytest
 from tests.core.support import ALL, CART, DAY, HOUR, MINUTE, WALL_MS, Story, at, message, reminder, told_at_once
 from tests.support.pair import checked_of
 from worker.core.effects import RecordWriter
-from worker.core.records import Effects
 from worker.core.segments import REASONS
 from worker.core.tables import Outputs
 
@@ -36,6 +35,32 @@ def test_more_conversions_than_the_outputs_hold_come_out_whole() -> None:
     orders = [message(1 + number, "Order Completed", total=number) for number in range(1_500)]
     told_at_once(story, message(0, "Product Added"), *orders)
     assert [c["amount"] for c in story.conversions] == list(range(1_500))
+
+
+def test_more_messages_than_the_outputs_hold_come_out_whole() -> None:
+    """2,500 messages in one batch, each naming another decision: each is told of once, in order."""
+    story = Story({"id": "cart", "enter": "cart_items > 0"})
+    named = [f"{number:032x}" for number in range(2_500)]
+    told_at_once(story, *[message(0, "Email Sent", decision_id=decision) for decision in named])
+    assert [told["decision_id"] for told in story.messages] == named
+
+
+def test_a_message_joins_the_decision_that_it_names_once() -> None:
+    """Sent and clicked are told with the event's own time; a duplicate, another's id and no id at all are not."""
+    story = Story({"id": "cart", "enter": "cart_items > 0"})
+    decision = "0123456789abcdef" * 2
+    told_at_once(
+        story,
+        message(5, "Email Sent", decision_id=decision, messageId="m-1"),
+        message(9, "Email Sent", decision_id=decision, messageId="m-1"),
+        message(7, "Email Sent", decision_id=decision.upper()),
+        message(8, "Push Notification Sent"),
+        message(9, "Email Link Clicked", decision_id=decision),
+    )
+    told = [(said["event"], said["user_id"], said["decision_id"], at(said["occurred_at"])) for said in story.messages]
+    assert told == [("message_sent", "u", decision, 5), ("message_clicked", "u", decision, 9)]
+    assert [said["source"]["offset"] for said in story.messages] == [0, 4]
+    assert story.duplicates == 1
 
 
 def test_a_users_records_may_make_her_due_more_often_than_the_heap_holds() -> None:
@@ -96,9 +121,9 @@ def test_one_evaluation_puts_out_no_more_than_is_kept_free_for_it(monkeypatch: p
     story = Story({"id": "s", "enter": " and ".join(["views_1h > 0"] * 30)}, campaigns=campaigns)
     put_out, write = [], RecordWriter.write
 
-    def counted(writer: RecordWriter, outputs: Outputs, effects: Effects, wall_ms: int) -> None:
+    def counted(writer: RecordWriter, outputs: Outputs, *rest: Any) -> None:
         put_out.append(int(outputs.counts[REASONS]))
-        write(writer, outputs, effects, wall_ms)
+        write(writer, outputs, *rest)
 
     monkeypatch.setattr(RecordWriter, "write", counted)
     for moment in (HOUR + 56 * MINUTE, 6 * HOUR + 56 * MINUTE):

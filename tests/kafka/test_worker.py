@@ -70,8 +70,8 @@ def verdict(shop: Deployment) -> Verdict:
 def test_a_log_is_worked_off_exactly_once_over_a_restart(shop: Deployment, verdict: Verdict) -> None:
     """Outputs and state are those of one engine; the second worker began where the first one's checkpoint was."""
     assert [verdict.counts[name] > 0 for name in ("segment-changes", "campaign-decisions", "campaign-triggers",
-                                                   "conversions", "training-samples", "observations",
-                                                   "dead-letters")] == [True] * 7  # fmt: skip
+                                                   "conversions", "messages", "training-samples", "observations",
+                                                   "dead-letters")] == [True] * 8  # fmt: skip
     before, after = shop.workers
     assert verdict.counts["records"] == 3000
     assert {line["offset"] for line in before.said(RUNS)} == {0}

@@ -55,7 +55,7 @@ def everything() -> Metrics:
     letter = DeadLetterRecord("not_json", "shoal.events", 0, 13, "not json")
     sample = Sample("4" * 32, "u-7", "buy", AT, AT, 1, {}, None, None, [], {})
     effects = Effects(
-        [transition()], [decision()], [], [conversion()], [sample], dead_letters=[letter], read=4, applied=2,
+        [transition()], [decision()], [], [conversion()], samples=[sample], dead_letters=[letter], read=4, applied=2,
         duplicates=1, repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
     )  # fmt: skip
     metrics.committed(effects, [WALL_MS - 80] * 4, seconds=0.02, wall_ms=WALL_MS, grace_ms=2_000)

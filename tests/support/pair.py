@@ -21,7 +21,7 @@ __all__ = ["BY_USER", "MAPPING", "Pair", "checked_of", "cuts", "on_the_wire"]
 
 MAPPING = Mapping.load()
 WALL_MS = 1_800_000_000_000
-BY_USER = ("transitions", "decisions", "triggers", "conversions", "samples", "observations")
+BY_USER = ("transitions", "decisions", "triggers", "conversions", "messages", "samples", "observations")
 
 
 def checked_of(definitions: dict[str, Any]) -> Checked:

@@ -59,6 +59,7 @@ EVENTS = {
 }
 CARTS = ("Product Added", "Product Removed")
 SEEN = ("Product Viewed", "Product List Viewed", "Product Clicked", "Product Added to Wishlist")
+DECISIONS = ("d-1", 2 * "0123456789abcdef", None, 32 * "f", "")  # ids in the form of ours, and not
 PAID = ("Order Completed", "Order Refunded", "Order Cancelled")
 
 
@@ -258,7 +259,7 @@ class Stream:
         elif name == "Product Reviewed" and rng.random() < 0.9:
             properties["rating"] = rng.choice((1, 2, 3.5, 4, 5))
         elif name in ("Email Sent", "SMS Sent", "Email Link Clicked", "Push Notification Tapped"):
-            properties["decision_id"] = "d-1"
+            properties["decision_id"] = DECISIONS[self.serial % len(DECISIONS)]
         elif name == "Unsubscribed" and rng.random() < 0.5:
             properties["channel"] = rng.choice(("email", "push", "sms"))
         return properties

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "ACTIVITY", "AMOUNT", "CATEGORY", "CLOCK", "COLUMNS", "CONSENT", "DETAIL_VALUE", "FLAGS", "INDEX", "KIND",
-    "MESSAGE", "OFFSET", "ORDER", "PRODUCT", "PROFILING", "QUANTITY", "RATING", "REPAIRS", "SLOT", "TIME",
+    "ACTIVITY", "AMOUNT", "CATEGORY", "CLOCK", "COLUMNS", "CONSENT", "DECISION", "DETAIL_VALUE", "FLAGS", "INDEX",
+    "KIND", "MESSAGE", "OFFSET", "ORDER", "PRODUCT", "PROFILING", "QUANTITY", "RATING", "REPAIRS", "SLOT", "TIME",
     "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT", "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Refused", "refuse",
 ]  # fmt: skip
 
@@ -21,7 +21,7 @@ SLOT, TIME, CLOCK, KIND, MESSAGE, ORDER, AMOUNT, ZONE, OFFSET, FLAGS = range(10)
 COLUMNS: Final = 10
 PRODUCT, CATEGORY, QUANTITY, VALUE = range(4)
 WHAT, INDEX, DETAIL_VALUE = range(3)
-TRAIT_NUMBER, TRAIT_TEXT, TRAIT_NONE, CONSENT, PROFILING, RATING = range(6)  # what a detail is about
+TRAIT_NUMBER, TRAIT_TEXT, TRAIT_NONE, CONSENT, PROFILING, RATING, DECISION = range(7)  # what a detail is about
 ACTIVITY: Final = 1  # bit of FLAGS; the bits above tell the repairs, in this order
 REPAIRS: Final = (
     "future_timestamp", "bad_timezone", "bad_amount", "bad_field", "bad_product", "unknown_currency", "too_long",
@@ -47,6 +47,7 @@ class Batch:
     lines       float64[m, 4]   PRODUCT, CATEGORY (string numbers or -1); of carts QUANTITY, VALUE (hundredths), else 0
     details_end int64[n]        the same for details
     details     float64[k, 3]   WHAT, INDEX, value
+    decisions   list[str]       decision ids that messages name; the INDEX of a DECISION is a place here
     """
 
     records: npt.NDArray[np.int64]
@@ -54,6 +55,7 @@ class Batch:
     lines: npt.NDArray[np.float64]
     details_end: npt.NDArray[np.int64]
     details: npt.NDArray[np.float64]
+    decisions: list[str]
     dead_letters: list[DeadLetter]
     repaired: dict[str, int]
     repaired_records: int

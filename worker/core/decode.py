@@ -116,6 +116,7 @@ class Decoder:
             lines=lines,
             details_end=np.array(work.details_end, dtype=np.int64) // 3,
             details=np.array(self._fields.details, dtype=np.float64).reshape(-1, 3),
+            decisions=self._fields.decisions,
             dead_letters=work.dead_letters,
             repaired=dict(sorted(work.repaired.items())),
             repaired_records=work.repaired_records,

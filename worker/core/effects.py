@@ -6,6 +6,7 @@ a row that later events may have changed (a trigger carries its own copy of the 
 
 import hashlib
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import starmap
@@ -25,12 +26,13 @@ from worker.core.records import (
     Conversion,
     Decision,
     Effects,
+    Message,
     Source,
     Transition,
     Trigger,
     Value,
 )
-from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, REASONS, TRANSITIONS
+from worker.core.segments import CAUSES, CONVERSIONS, DECISIONS, EVENT, MESSAGES, REASONS, TRANSITIONS
 from worker.core.tables import CONTRIBUTIONS, Outputs, Table
 from worker.core.zones import Zones
 
@@ -132,8 +134,8 @@ class RecordWriter:
         self.definition = version.definition
         self.model = version.model.label if version.model else None
 
-    def write(self, outputs: Outputs, effects: Effects, wall_ms: int) -> None:
-        """Append to `effects` the records of everything in `outputs`."""
+    def write(self, outputs: Outputs, effects: Effects, wall_ms: int, decisions: Sequence[str] = ()) -> None:
+        """Append to `effects` the records of everything in `outputs`, whose messages name `decisions` by place."""
         emitted = iso(wall_ms)
         reasons = _Reasons(outputs.reasons[: outputs.counts[REASONS]].tolist(), outputs.contributions)
         for row in outputs.transitions[: outputs.counts[TRANSITIONS]].tolist():
@@ -142,6 +144,8 @@ class RecordWriter:
             self._decision(row, reasons, outputs, effects, emitted)
         for row in outputs.conversions[: outputs.counts[CONVERSIONS]].tolist():
             effects.conversions.append(self._conversion(row, emitted))
+        for row in outputs.messages[: outputs.counts[MESSAGES]].tolist():
+            effects.messages.append(self._message(row, decisions, emitted))
 
     def _reason(self, reasons: _Reasons, begin: int, first: int, last: int) -> Reason:
         texts = self.version.clause_texts[first:last]
@@ -299,6 +303,18 @@ class RecordWriter:
             amount=_finite(amount / 100),
             currency=self.version.checked.definitions.currency,
             decided_at=iso(decided),
+            occurred_at=iso(time),
+            emitted_at=emitted,
+            source=Source(self.topic, self.partition, offset),
+        )
+
+    def _message(self, row: tuple[int, ...], decisions: Sequence[str], emitted: str) -> Message:
+        slot, decision, time, kind, offset = row
+        return Message(
+            id=short_hash(decisions[decision], KINDS[kind], self.partition, offset),
+            decision_id=decisions[decision],
+            user_id=self.users[slot],
+            event=KINDS[kind],
             occurred_at=iso(time),
             emitted_at=emitted,
             source=Source(self.topic, self.partition, offset),

@@ -253,7 +253,7 @@ class Engine:
                 self.grace_ms,
                 self._judging_wall(wall_ms),
             )
-            self._take_outputs(effects, wall_ms)
+            self._take_outputs(effects, wall_ms, batch.decisions)
             if done == last:
                 break
         self._drain(horizon, wall_ms, effects)
@@ -348,10 +348,10 @@ class Engine:
             self._around = Surroundings(*self.zones.arrays(), flat, np.array(self._text_ends, np.int64))
         return self._around
 
-    def _take_outputs(self, effects: Effects, wall_ms: int) -> None:
+    def _take_outputs(self, effects: Effects, wall_ms: int, decisions: Sequence[str] = ()) -> None:
         """Write the records of what the pass put out, and make room for more."""
         outputs = self._outputs
-        self._writer.write(outputs, effects, wall_ms)
+        self._writer.write(outputs, effects, wall_ms, decisions)
         write_samples(outputs, self.version, self.users.ids, self.strings, effects)
         effects.applied += int(outputs.counts[APPLIED])
         effects.duplicates += int(outputs.counts[DUPLICATES])

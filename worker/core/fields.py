@@ -9,6 +9,7 @@ A reader takes the event's properties and returns (order hash, amount in hundred
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from schemas.definitions import Definitions, channels
 from schemas.events import AMOUNT_MAX, EXACT_MAX, IDENTIFY, KIND_NUMBERS, TEXT_BYTES_MAX
-from worker.core.batch import CONSENT, PROFILING, RATING, TRAIT_NONE, TRAIT_NUMBER, TRAIT_TEXT, refuse
+from worker.core.batch import CONSENT, DECISION, PROFILING, RATING, TRAIT_NONE, TRAIT_NUMBER, TRAIT_TEXT, refuse
 from worker.core.interning import Strings
 
 __all__ = ["FieldReader", "Reader", "id_hash"]
@@ -24,6 +25,7 @@ __all__ = ["FieldReader", "Reader", "id_hash"]
 
 SHORT: Final = TEXT_BYTES_MAX // 4  # a text of so many characters needs no counting of bytes
 NOTHING: Final = (0, 0)
+DECISION_ID: Final = re.compile(r"[0-9a-f]{32}")  # the form of ours: others' ids join nothing
 
 Json = Any
 Properties = dict[str, Json]
@@ -37,12 +39,15 @@ def id_hash(text: str) -> int:
 
 
 class FieldReader:
-    """Reads fields into `lines` (flat, 4 a row), `details` (flat, 3 a row), `reasons` (the present event's repairs)."""
+    """Reads fields into `lines` (flat, 4 a row), `details` (flat, 3 a row), `reasons` (the present event's repairs),
+    `decisions` (ids that messages name).
+    """
 
     def __init__(self, definitions: Definitions, strings: Strings) -> None:
         self.lines: list[float] = []
         self.details: list[float] = []
         self.reasons: list[str] = []
+        self.decisions: list[str] = []
         self._checked: dict[str, int] = {}  # products and categories met before, not empty and of bounded length
         self._new_number = strings.number
         self._traits = tuple(definitions.traits)
@@ -71,7 +76,7 @@ class FieldReader:
 
     def begin(self) -> None:
         """Start the next batch with empty lists."""
-        self.lines, self.details = [], []
+        self.lines, self.details, self.decisions = [], [], []
 
     # Kinds on which a field of the wrong type is refused.
 
@@ -142,7 +147,10 @@ class FieldReader:
         return NOTHING
 
     def _message(self, properties: Properties) -> tuple[int, int]:
-        self._id(properties.get("decision_id"))
+        decision = self._id(properties.get("decision_id"))
+        if decision and DECISION_ID.fullmatch(decision):
+            self.details += (DECISION, len(self.decisions), 0.0)
+            self.decisions.append(decision)
         return NOTHING
 
     def revoke_consent(self, properties: Properties) -> tuple[int, int]:

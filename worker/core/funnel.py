@@ -11,7 +11,7 @@ there, and calls again; nothing is half done, because a record's first act, lett
 import numpy as np
 
 from schemas.events import IDENTIFY
-from worker.core.batch import ACTIVITY, AMOUNT, FLAGS, KIND, OFFSET, REPAIRS, SLOT, TIME
+from worker.core.batch import ACTIVITY, AMOUNT, DECISION, FLAGS, INDEX, KIND, OFFSET, REPAIRS, SLOT, TIME, WHAT
 from worker.core.batch import CLOCK as RECORD_CLOCK
 from worker.core.campaigns import convert, decide_campaigns
 from worker.core.compiled import compiled, entry
@@ -28,6 +28,7 @@ from worker.core.segments import (
     EVALUATIONS,
     EVENT,
     HEAP,
+    MESSAGES,
     OBSERVATIONS,
     REASONS,
     SAMPLES,
@@ -59,6 +60,7 @@ def _has_room(p: Program, o: Outputs) -> bool:
         and o.counts[DECISIONS] + settings["decisions_most"] < len(o.decisions)
         and o.counts[TRIGGERS] + settings["decisions_most"] < len(o.triggers)
         and o.counts[CONVERSIONS] + settings["decisions_most"] < len(o.conversions)
+        and o.counts[MESSAGES] + 1 < len(o.messages)
         and o.counts[SAMPLES] + settings["samples_most"] < len(o.samples)
         and o.counts[OBSERVATIONS] + settings["samples_most"] < len(o.observations)
         and o.counts[HEAP] + 1 < len(o.heap_due)
@@ -167,6 +169,20 @@ def _count_repairs(o: Outputs, flags: Integer) -> None:
 
 
 @compiled
+def _join(o: Outputs, record: Row, details: Table, first: Integer, last: Integer) -> None:
+    """Append the message that a record tells of, if it names a decision of ours."""
+    for row in range(first, last):
+        if np.int64(details[row, WHAT]) == DECISION:
+            entry = o.messages[o.counts[MESSAGES]]
+            o.counts[MESSAGES] += 1
+            entry["slot"] = record[SLOT]
+            entry["decision"] = np.int64(details[row, INDEX])
+            entry["time"] = record[TIME]
+            entry["kind"] = record[KIND]
+            entry["offset"] = record[OFFSET]
+
+
+@compiled
 def _handle(
     p: Program,
     s: StateArrays,
@@ -196,6 +212,7 @@ def _handle(
     _move_clock(p, s, slot, max(s.wide[slot, CLOCK], limit))
     apply(p, s, z, slot, record, lines, lines_first, lines_last, details, details_first, details_last)
     if record[KIND] != IDENTIFY:
+        _join(o, record, details, details_first, details_last)
         convert(p, s, o, slot, record[KIND], record[TIME], record[AMOUNT], record[OFFSET])
         resolve_by_event(
             p, s, o, slot, s.wide[slot, CLOCK], record[KIND], record[TIME], (record[FLAGS] & ACTIVITY) != 0

@@ -23,6 +23,7 @@ def empty_outputs(version: Version) -> Outputs:
         contributions=table("contributions", CONTRIBUTIONS * reasons if explained else 0),
         decisions=table("decisions", decisions),
         conversions=table("conversions", decisions),
+        messages=table("messages", 1024),
         triggers=np.zeros((decisions, version.layout.words), np.int64),
         samples=table("resolved", samples),
         sample_features=np.zeros((samples, int(settings["observed"]))),

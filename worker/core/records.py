@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 __all__ = [
-    "ClauseValue", "Contribution", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Observation", "Sample",
-    "Source", "Transition", "Trigger", "Value",
+    "ClauseValue", "Contribution", "Conversion", "DeadLetterRecord", "Decision", "Effects", "Message", "Observation",
+    "Sample", "Source", "Transition", "Trigger", "Value",
 ]  # fmt: skip
 
 Value = float | int | str | bool | None
@@ -126,6 +126,18 @@ class Conversion(msgspec.Struct, frozen=True, gc=False):
     source: Source
 
 
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What became of the message that a decision caused."""
+
+    id: str
+    decision_id: str
+    user_id: str
+    event: str
+    occurred_at: str
+    emitted_at: str
+    source: Source
+
+
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """What a user looked like at an instant, and what came of it."""
 
@@ -169,6 +181,7 @@ class Effects:
     decisions: list[Decision] = field(default_factory=list)
     triggers: list[Trigger] = field(default_factory=list)
     conversions: list[Conversion] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     dead_letters: list[DeadLetterRecord] = field(default_factory=list)
@@ -186,6 +199,7 @@ class Effects:
         self.decisions += more.decisions
         self.triggers += more.triggers
         self.conversions += more.conversions
+        self.messages += more.messages
         self.samples += more.samples
         self.observations += more.observations
         self.dead_letters += more.dead_letters

@@ -95,6 +95,7 @@ DTYPES: dict[str, list[tuple[str, str]]] = {
     "conversions": _integers(
         "slot", "campaign", "variant", "decided", "occurred", "source", "origin", "time", "kind", "amount", "offset",
     ),
+    "messages": _integers("slot", "decision", "time", "kind", "offset"),
     "resolved": [
         *_integers("slot", "target", "sampled", "resolved", "label", "model", "exposed"), ("probability", "f8"),
     ],
@@ -180,6 +181,7 @@ class Outputs(NamedTuple):
     contributions: Table  # those of reason i at [CONTRIBUTIONS i, CONTRIBUTIONS (i + 1)), feature -1 where none
     decisions: Table
     conversions: Table
+    messages: Table
     triggers: Table  # int64[n, words]: rows as they were when a trigger fired
     samples: Table
     sample_features: Table  # float64[n, OBSERVED]

@@ -24,6 +24,7 @@ BY_USER = {
     "campaign-decisions": "decisions",
     "campaign-triggers": "triggers",
     "conversions": "conversions",
+    "messages": "messages",
     "training-samples": "samples",
     "observations": "observations",
 }

@@ -36,8 +36,8 @@ class Turn:
     def has_news(self) -> bool:
         """Whether there is anything to commit, besides an offset."""
         effects = self.effects
-        made = effects.transitions or effects.decisions or effects.conversions or effects.samples
-        return bool(self.changed or self.answers or made or effects.observations)
+        made = effects.transitions or effects.decisions or effects.conversions or effects.messages
+        return bool(self.changed or self.answers or made or effects.samples or effects.observations)
 
 
 def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None, wall_ms: int) -> Answer:

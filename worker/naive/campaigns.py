@@ -98,6 +98,7 @@ class Desk:
         self.decisions: list[dict[str, Any]] = []
         self.triggers: list[dict[str, Any]] = []
         self.conversions: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
         self.fired_by_hour: Counter[tuple[str, int]] = Counter()
 
     def run_campaigns(self, user: Customer, moves: list[Move], *, by_version: bool) -> None:
@@ -312,3 +313,18 @@ class Desk:
                         "source": {"topic": self.topic, "partition": self.partition, "offset": event.offset},
                     }
                 )
+
+    def join(self, user: Customer, event: Event) -> None:
+        """The record of an applied message event that names a decision."""
+        if event.decision is None:
+            return
+        self.messages.append(
+            {
+                "id": hexdigits(event.decision, event.kind, self.partition, event.offset),
+                "decision_id": event.decision,
+                "user_id": user.id,
+                "event": event.kind,
+                "occurred_at": written(event.time),
+                "source": {"topic": self.topic, "partition": self.partition, "offset": event.offset},
+            }
+        )

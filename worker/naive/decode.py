@@ -82,6 +82,7 @@ class Event:
     offset: int = 0
     message: str | None = None
     order: str | None = None
+    decision: str | None = None  # the decision of ours that a message names
     amount: int = 0
     zone: str | None = None
     local_zone: str = "UTC"  # the user's, once it is applied
@@ -328,7 +329,8 @@ class Body:
         elif kind == "review":
             self.event.rating = self.number(self.field("rating"))
         elif kind in ("message_sent", "message_clicked"):
-            self.text(self.field("decision_id"))
+            named = self.text(self.field("decision_id"))
+            self.event.decision = named if named and re.fullmatch("[0-9a-f]{32}", named) else None
 
     def field(self, name: str) -> Any:
         """A field of the event, where the mapping says it is."""

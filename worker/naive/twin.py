@@ -27,8 +27,8 @@ class Twin(Desk, Watch):
     """One partition under given definitions.
 
     `clock` is "event" (only records move time) or "wall" (records come with `arrival_ms`). `model` is a snapshot as a
-    plain dict. Outputs: `transitions`, `decisions`, `triggers`, `conversions`, `samples`, `observations`,
-    `dead_letters`, lists of plain dicts in the order in which they happened; `counts` as below.
+    plain dict. Outputs: `transitions`, `decisions`, `triggers`, `conversions`, `messages`, `samples`,
+    `observations`, `dead_letters`, lists of plain dicts in the order in which they happened; `counts` as below.
     """
 
     def __init__(
@@ -185,6 +185,7 @@ class Twin(Desk, Watch):
         user.apply(event)
         if event.kind != "identify":
             self.convert(user, event)
+            self.join(user, event)
             self.resolve_by(user, event)
         user.sample()
         self.evaluate(user, "event", offset=event.offset)

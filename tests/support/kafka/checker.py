@@ -36,6 +36,7 @@ OUTPUTS = {
     "campaign-decisions": "decisions",
     "campaign-triggers": "triggers",
     "conversions": "conversions",
+    "messages": "messages",
     "training-samples": "samples",
     "observations": "observations",
     "dead-letters": "dead_letters",
