@@ -29,18 +29,18 @@ FEATURES = [feature.name for feature in OBSERVED]
 QUICK = {"trainer_commit_interval_ms": 50, "trainer_publish_interval_ms": 50}
 
 
-def samples(seed: int, count: int, *, target: str = "buy", hours: float = 1.0) -> list[Written]:
+def samples(seed: int, count: int, *, target: str = "buy", hours: float = 1.0, user: str = "u") -> list[Written]:
     """Return records of `training-samples`, `hours` apart, of 50 users; a larger seed's are later."""
     rng = random.Random(seed)
     made = []
     for number in range(count):
-        user, at_ms = f"u-{rng.randrange(50)}", BEGAN_MS + round((seed * 1000 + number * hours) * HOUR_MS)
+        user_id, at_ms = f"{user}-{rng.randrange(50)}", BEGAN_MS + round((seed * 1000 + number * hours) * HOUR_MS)
         record = {
-            "id": short_hash(user, target, seed, number), "user_id": user, "target": target, "sampled_at": iso(at_ms),
-            "resolved_at": iso(at_ms + 7 * 24 * HOUR_MS), "label": rng.randrange(2), "probability": None,
-            "features": dict.fromkeys(FEATURES, rng.random()), "model": None, "exposed": [],
+            "id": short_hash(user_id, target, seed, number), "user_id": user_id, "target": target,
+            "sampled_at": iso(at_ms), "resolved_at": iso(at_ms + 7 * 24 * HOUR_MS), "label": rng.randrange(2),
+            "probability": None, "features": dict.fromkeys(FEATURES, rng.random()), "model": None, "exposed": [],
         }  # fmt: skip
-        made.append(Written(user.encode(), msgspec.json.encode(record)))
+        made.append(Written(user_id.encode(), msgspec.json.encode(record)))
     return made
 
 

@@ -6,8 +6,11 @@ from tests.kafka.learning import DEFINITIONS, LEARNS, evidence, feed, learnt, mo
 from tests.kafka.working import AGAIN, got, metric, wait_until
 from tests.support.kafka import meddling
 from tests.support.kafka.broker import Broker
-from tests.support.kafka.deployment import Deployment
+from tests.support.kafka.deployment import Deployment, run
 from tests.support.kafka.worker_process import Process
+from tests.support.kafka.worker_trouble import BREAKS_THE_LEARNING
+from worker.agents.lessons import READINGS
+from worker.kafka.merged_input import MergedInput, Offsets
 from worker.kafka.steps import Step
 from worker.kafka.writing import Written
 
@@ -121,3 +124,48 @@ def test_a_state_that_is_damaged_is_learnt_anew(broker: Broker, prefix: str) -> 
         wait_until(lambda: evidence(shop)[-1] == {"buy": 52}, "it isn't learnt anew")
         versions = [model.version for model in models(shop)]
         assert versions == sorted(set(versions))
+
+
+def test_a_record_that_breaks_the_learning_is_left_out(broker: Broker, prefix: str) -> None:
+    """It fails twice, what was learnt with it is thrown away, and the third time all but it is learnt."""
+    with Deployment(broker, prefix, definitions=DEFINITIONS) as shop:
+        trainer = start_trainer(shop, without=("marked_users",))
+        feed(shop, [*samples(1, 30), *samples(2, 1, user=BREAKS_THE_LEARNING), *samples(3, 30)])
+        until_all_is_learnt(shop, 60)
+        assert len(trainer.fired) == 2
+        assert len(trainer.said("The learning fails over a record")) == 1
+        assert records(trainer)["broken"] == 1
+        assert BREAKS_THE_LEARNING not in trainer.text
+
+
+def test_learning_that_always_breaks_stops(broker: Broker, prefix: str) -> None:
+    """Three records in a row: then it isn't they, and the trainer stops with a sentence and has committed nothing."""
+    with Deployment(broker, prefix, definitions=DEFINITIONS) as shop:
+        trainer = start_trainer(shop, without=("marked_users",))
+        feed(shop, samples(1, 30, user=BREAKS_THE_LEARNING))
+        trainer.wait_for("The learning has failed over 3 records in a row")
+        assert learnt(shop).samples == 0
+        assert trainer.stop() == 0
+
+
+def test_a_backlog_is_read_in_the_order_of_time(broker: Broker, prefix: str) -> None:
+    """Partitions that hold the same days are merged, whatever lies in which; what is left is read from the offsets."""
+    with Deployment(broker, prefix, partitions=3, definitions=DEFINITIONS) as shop:
+        feed(shop, samples(1, 4_000, hours=0.1))
+        times, offsets = run(read_times(shop, {}, 2_500))
+        rest, _ = run(read_times(shop, offsets, 1_500))
+        assert len(times) == 2_500
+        assert times + rest == sorted(times + rest)
+        assert len(times + rest) == 4_000
+
+
+async def read_times(shop: Deployment, offsets: Offsets, count: int) -> tuple[list[int], Offsets]:
+    """Read so many records from offsets on; return their times, and the offsets after them."""
+    reading, times = MergedInput(shop.settings, READINGS), list[int]()
+    await reading.begin(offsets)
+    try:
+        while len(times) < count:
+            times += [arrived.at_ms for arrived in await reading.read(min(500, count - len(times)))]
+        return times, reading.by_topic(await reading.offsets())
+    finally:
+        await reading.close()

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.models import Snapshot, read_snapshot
+from tests.learning.people import observations
 from tests.learning.support import (
     DAY,
     HORIZON,
@@ -277,9 +278,9 @@ def test_a_snapshot_comes_with_news_and_only_then() -> None:
     given: list[Snapshot] = []
     for number, one in enumerate(samples):
         learnt.learn(one)
-        if number % 200 == 0 and (snapshot := learnt.snapshot(one.resolved_ms, len(given) + 1)):
+        if number % 200 == 0 and (snapshot := learnt.snapshot(len(given) + 1)):
             given.append(snapshot)
-            assert learnt.snapshot(one.resolved_ms, len(given) + 1) is None
+            assert learnt.snapshot(len(given) + 1) is None
     promoted = [decision for decision in learnt.decisions() if decision["kind"] == "promoted"]
     assert given[0].decisions[0]["model"] == promoted[0]["model"]
     assert 1 <= len(given) <= 15
@@ -288,7 +289,7 @@ def test_a_snapshot_comes_with_news_and_only_then() -> None:
 def test_a_snapshot_says_what_it_was_learnt_from_and_how_good_it_is() -> None:
     """It reads back from its bytes; evidence, span, and measures of the whole field; the champion scores."""
     learnt = after(stream(17, 4_000, a_day=300))
-    snapshot = learnt.snapshot(START, 3)
+    snapshot = learnt.snapshot(3)
     assert snapshot is not None
     again = read_snapshot(snapshot.model_dump_json().encode(), newer_than=2, feature_schema=OBSERVED_HASH)
     assert again == snapshot
@@ -308,7 +309,7 @@ def test_the_same_samples_give_the_same_snapshots_byte_for_byte() -> None:
         learnt.learn(one)
         resumed = learning(resumed.parts()) if number == 2_222 else resumed
         resumed.learn(one)
-    first, second = (which.snapshot(START, 1) for which in (learnt, resumed))
+    first, second = (which.snapshot(1) for which in (learnt, resumed))
     assert first is not None
     assert second is not None
     assert first.model_dump_json() == second.model_dump_json()
@@ -317,10 +318,10 @@ def test_the_same_samples_give_the_same_snapshots_byte_for_byte() -> None:
 def test_a_champion_rolled_back_to_the_floor_is_news() -> None:
     """The target is no longer in the snapshot: its probability is unknown again."""
     learnt = after(stream(19, 4_000, a_day=300))
-    assert (learnt.snapshot(START, 1) or pytest.fail("no news")).targets
+    assert (learnt.snapshot(1) or pytest.fail("no news")).targets
     learnt._targets["purchase"].champion = "prior"
-    assert (learnt.snapshot(START, 2) or pytest.fail("no news")).targets == {}
-    assert learnt.snapshot(START, 3) is None
+    assert (learnt.snapshot(2) or pytest.fail("no news")).targets == {}
+    assert learnt.snapshot(3) is None
 
 
 def test_the_population_is_part_of_a_snapshot() -> None:
@@ -333,8 +334,20 @@ def test_the_population_is_part_of_a_snapshot() -> None:
         ranked = {"spend_365d": float(features[NAMES.index("spend_365d")])}
         learnt.observe(Observation(f"{number:032x}", f"u-{number}", START + number * DAY // 150, features, ranked))
     resumed = Learning(ranking, parts=learnt.parts())
-    first, second = learnt.snapshot(START, 1), resumed.snapshot(START, 1)
+    first, second = learnt.snapshot(1), resumed.snapshot(1)
     assert first is not None
     assert list(first.quantiles) == ["spend_365d"]
     assert first == second
-    assert learnt.snapshot(START, 2) is None
+    assert learnt.snapshot(2) is None
+
+
+def test_an_observation_that_comes_again_changes_nothing() -> None:
+    """Nor does it after a restart: centres and detectors would move twice."""
+    wants = wanting()._replace(ranked=("spend_365d",), clusters=True)
+    learnt, seen = Learning(wants), list(observations(300, 9))
+    assert all(learnt.observe(observation) for observation in seen)
+    before = learnt.parts()
+    resumed = Learning(wants, parts=before)
+    for which in (learnt, resumed):
+        assert not any(which.observe(observation) for observation in seen[-50:])
+        assert which.parts() == before

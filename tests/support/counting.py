@@ -58,17 +58,17 @@ class Counting:
         ids[sample.id] = None
         return not known
 
-    def observe(self, _: Observation) -> None:
+    def observe(self, _: Observation) -> bool:
         """Count an observation."""
         self._observed += 1
+        return True
 
     @property
     def _counts(self) -> Counter[str]:
         return Counter({target: len(ids) for target, ids in self._ids.items()})
 
-    def snapshot(self, at_ms: int, version: int) -> Snapshot | None:
+    def snapshot(self, version: int) -> Snapshot | None:
         """Return the counts, if they have changed."""
-        del at_ms
         if self._counts == self._told:
             return None
         self._told = self._counts
@@ -88,6 +88,6 @@ class Counting:
         """Tell nobody apart."""
         return []
 
-    def figures(self) -> list[Figure]:
+    def figures(self, _: object = None) -> list[Figure]:
         """Return one of each kind."""
         return FIGURES

@@ -10,6 +10,7 @@ import time
 
 import msgspec
 
+from worker.agents.lessons import Breaking
 from worker.agents.process import Process
 from worker.agents.training import Training, taught
 from worker.core.snapshots import version_of
@@ -35,9 +36,11 @@ class TrainingTask(PartitionTask):
         super().__init__(context, partition)
         self._transactions = Transactions(context.settings, partition, context.settings.trainer)
         self._metrics = metrics
+        self._breaking = Breaking()
 
     async def _restored(self) -> Turns:
         """Read everything back, after fencing, and go on from there."""
+        self._breaking.unless_everything_breaks()
         started, settings, state = time.monotonic(), self.context.settings, LearnerState()
         await self._read_back("learner-state", state)
         progress, parts = _whole(state)
@@ -51,7 +54,14 @@ class TrainingTask(PartitionTask):
             progress = Progress(version=progress.version, frozen=progress.frozen)
             learning = await asyncio.to_thread(taught, published, {})
         training = Training(
-            self.context, self._metrics, self._transactions, learning, published, progress, list(models)
+            self.context,
+            self._metrics,
+            self._transactions,
+            learning,
+            published,
+            progress,
+            list(models),
+            self._breaking,
         )
         training.obey((await _commands(settings)).since(progress.commands_offset))
         steps.reached(Step.RESTORED, self.partition)

@@ -16,17 +16,19 @@ from aiokafka import OffsetAndMetadata
 
 from schemas.control import ModelsCommand
 from schemas.models import SNAPSHOT_BYTES_MAX
+from worker.agents.lessons import READINGS, Breaking, lesson
 from worker.kafka import steps
 from worker.kafka.beginning import over_size
 from worker.kafka.context import Context
 from worker.kafka.control import Issued, Published
-from worker.kafka.learner_input import Arrived, LearnerInput
 from worker.kafka.learner_state import REPORT, Progress, changes
+from worker.kafka.merged_input import MergedInput
+from worker.kafka.merging import Arrived
 from worker.kafka.outbox import Outbox
 from worker.kafka.steps import Step
 from worker.kafka.transaction import TooLarge, Transactions
 from worker.language.wanted import wanted
-from worker.learning.inputs import Observation, Sample, observation_of, sample_of
+from worker.learning.inputs import Sample
 from worker.learning.learning import Learning
 from worker.learning.settings import DAY_MS
 from worker.observe.learning import LearnerMetrics
@@ -50,7 +52,7 @@ class Training:
 
     def __init__(
         self, context: Context, metrics: LearnerMetrics, transactions: Transactions, learning: Learning,
-        published: Published, progress: Progress, models: list[bytes],
+        published: Published, progress: Progress, models: list[bytes], breaking: Breaking,
     ) -> None:  # fmt: skip
         self.context, self.metrics, self._transactions = context, metrics, transactions
         self.settings = context.settings
@@ -58,7 +60,8 @@ class Training:
         self._learning, self._published = learning, published
         self.progress = progress
         self._models = models  # keys, the newest last
-        self._input = LearnerInput(self.settings)
+        self._breaking = breaking
+        self._input = MergedInput(self.settings, READINGS)
         self._taken: Counter[tuple[str, str]] = Counter()
         self._unsaved = False
         self._asked_at = -float("inf")
@@ -71,7 +74,7 @@ class Training:
 
     async def turn(self) -> None:
         """Do what there is to do: once."""
-        await self._input.begin(self.progress)
+        await self._input.begin(self.progress.offsets)
         await self._take_definitions()
         self.obey(self.context.control.since(self.progress.commands_offset))
         arrived = await self._input.read(RECORDS_MAX)
@@ -123,34 +126,24 @@ class Training:
     def _learn(self, arrived: list[Arrived]) -> None:
         self._unsaved = True
         for record in arrived:
-            self._taken[record.topic, self._lesson(record)] += 1
+            became = "broken" if self._breaking.leaves_out(record) else self._lesson(record)
+            self._taken[record.topic, became] += 1
+            if became == "learnt":
+                self._note(record)
 
     def _lesson(self, record: Arrived) -> str:
-        """Learn from one record; return what became of it."""
         try:
-            content = msgspec.json.decode(record.value or b"")
-            if record.topic == "training-samples":
-                return self._sample(sample_of(content))
-            return self._observation(observation_of(content))
-        except (ValueError, msgspec.DecodeError) as error:
-            log("trainer").warning("A record can't be learnt from and is left out.", topic=record.topic, error=error)
-            return "refused"
+            return lesson(self._learning, record.content)
+        except Exception as error:
+            raise self._breaking.blame(record, error) from error
 
-    def _sample(self, sample: Sample) -> str:
-        if not self._learning.learn(sample):
-            return "known"
-        self.progress.samples += 1
-        self._pass_time(sample.resolved_ms)
-        return "learnt"
-
-    def _observation(self, observation: Observation) -> str:
-        self._learning.observe(observation)
-        self.progress.observations += 1
-        self._pass_time(observation.observed_ms)
-        return "learnt"
-
-    def _pass_time(self, at_ms: int) -> None:
-        self.progress.clock_ms = max(at_ms, self.progress.clock_ms or at_ms)
+    def _note(self, record: Arrived) -> None:
+        progress = self.progress
+        progress.clock_ms = max(record.at_ms, progress.clock_ms or record.at_ms)
+        if isinstance(record.content, Sample):
+            progress.samples += 1
+        else:
+            progress.observations += 1
 
     @property
     def _wants_model(self) -> bool:
@@ -167,7 +160,7 @@ class Training:
         progress, self._asked_at, self._unsaved = self.progress, time.monotonic(), True
         assert progress.clock_ms is not None, "asked when it has learnt"
         progress.asked_ms, progress.asked_at = progress.clock_ms, progress.samples
-        snapshot = self._learning.snapshot(progress.clock_ms, progress.version + 1)
+        snapshot = self._learning.snapshot(progress.version + 1)
         if snapshot is None:
             return None
         model: dict[str, Any] = snapshot.model_dump(mode="json")
@@ -187,7 +180,7 @@ class Training:
         membership, offsets = self.context.membership, await self._input.offsets()
         self.progress.offsets = self._input.by_topic(offsets)
         decisions = self._learning.decisions()  # before they are part of what is kept, to be told again
-        parts = await asyncio.to_thread(self._parts)
+        parts, report = await asyncio.to_thread(self._known)
         outbox = self._outbox(model, parts)
         copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
         async with membership.lock(PARTITION):
@@ -196,12 +189,14 @@ class Training:
             except TooLarge as refused:
                 raise over_size(PARTITION, str(refused)) from refused
         self.committed_at, self._unsaved = time.monotonic(), False
-        self._tell(model, decisions)
+        self._breaking.passed()
+        self._tell(model, decisions, report)
         self._transactions.assert_no_doubt()
 
-    def _parts(self) -> dict[str, bytes]:
-        """Everything that is known, and what it says of groups, for people."""
-        return self._learning.parts() | {REPORT: msgspec.json.encode(self._learning.report())}
+    def _known(self) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+        """Return everything that is known as parts, the report for people among them, and that report."""
+        report = self._learning.report()
+        return self._learning.parts() | {REPORT: msgspec.json.encode(report)}, report
 
     def _outbox(self, model: dict[str, Any] | None, parts: Mapping[str, bytes]) -> Outbox:
         outbox = Outbox(self.settings.topic_prefix)
@@ -214,10 +209,12 @@ class Training:
         outbox.take_learnt(changes(self.progress, parts))
         return outbox
 
-    def _tell(self, model: dict[str, Any] | None, decisions: list[dict[str, Any]]) -> None:
+    def _tell(
+        self, model: dict[str, Any] | None, decisions: list[dict[str, Any]], report: list[dict[str, Any]]
+    ) -> None:
         """Count and log what is true now."""
         published = None if model is None else (model["version"], model["hash"])
-        self.metrics.learnt(self._taken, published, self._learning.figures())
+        self.metrics.learnt(self._taken, published, self._learning.figures(report))
         self._taken = Counter()
         for decision in decisions:
             told = {f"decision_{name}": value for name, value in decision.items()}

@@ -35,13 +35,14 @@ class Lessons:
 
     def model_at(self, midnight_ms: int) -> Snapshot | None:
         """Learn what the day brought; return the model that takes effect at its end, None without news."""
+        assert all(at_ms <= midnight_ms for at_ms, _ in self._today), "asked at every midnight"
         for _, lesson in sorted(self._today, key=lambda entry: (entry[0], isinstance(entry[1], Sample))):
             if isinstance(lesson, Sample):
                 self.learning.learn(lesson)
             else:
                 self.learning.observe(lesson)
         self._today.clear()
-        snapshot = self.learning.snapshot(midnight_ms, self._version + 1)
+        snapshot = self.learning.snapshot(self._version + 1)
         if snapshot is None or (self._given is not None and not _knows_all_of(self._given, snapshot)):
             return None
         self._version, self._given = snapshot.version, None

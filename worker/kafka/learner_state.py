@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from aiokafka import TopicPartition
 
 __all__ = ["REPORT", "DamagedError", "LearnerState", "Progress", "changes", "reported"]
 
@@ -41,10 +40,6 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True):
     frozen: bool = False
     commands_offset: int = 0  # the next command
     parts: dict[str, str] = {}  # digests by name
-
-    def next_offset(self, place: TopicPartition, topic: str) -> int | None:
-        """Where a partition goes on; None: from its beginning."""
-        return self.offsets.get(topic, {}).get(place.partition)
 
 
 class LearnerState:

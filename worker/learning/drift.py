@@ -41,12 +41,15 @@ GROWING: Final = re.compile(r"age|\w+_total")
 
 
 class Alarm(NamedTuple):
-    """What is no longer as it was: `what` is psi, mean, centre or sizes; `value` is beyond `limit`."""
+    """What is no longer as it was: `what` is psi, mean, centre or sizes; `value` is beyond `limit`.
+
+    ADWIN has a limit for every way to cut a window in two, so a mean's is None.
+    """
 
     what: str
     name: str
     value: float
-    limit: float
+    limit: float | None
 
 
 def watched_from_days(observed: Observed) -> int | None:
@@ -109,7 +112,7 @@ class Watches:
             shift = watch.see(features[place], weekday)
             if shift is not None and not watch.cried:
                 watch.cried = True
-                alarms.append(Alarm("mean", OBSERVED[place].name, shift, 0.0))
+                alarms.append(Alarm("mean", OBSERVED[place].name, shift, None))
         return alarms
 
     def look(self, rows: Rows) -> list[Alarm]:

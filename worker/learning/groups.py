@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.learning.evaluation import at_threshold
 from worker.learning.figures import Figure
 from worker.learning.pieces import cut, joined
 from worker.learning.settings import EVALUATED, GROUP_LEAST, GROUPS_MOST
@@ -40,9 +41,9 @@ class Group(NamedTuple):
         }  # fmt: skip
 
     def _called(self, threshold: float) -> dict[str, float | None]:
-        called = self.scores >= threshold
-        precision = float(self.labels[called].mean()) if called.any() else None
-        return {"threshold": threshold, "selection_rate": float(called.mean()), "precision": precision}
+        selection_rate = float((self.scores >= threshold).mean())
+        precision = at_threshold(self.scores, self.labels, threshold).precision if selection_rate else None
+        return {"threshold": threshold, "selection_rate": selection_rate, "precision": precision}
 
 
 class Groups:
@@ -86,10 +87,10 @@ class Groups:
             self.append(*row)
 
 
-def group_figures(target: str, report: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
-    """Yield the figures of a target's report: calibration, and by threshold selection rate and precision."""
+def group_figures(report: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    """Yield the figures of a report: calibration, and by threshold selection rate and precision."""
     for group in report:
-        labels = {"target": target, "trait": group["trait"], "value": group["value"]}
+        labels = {name: group[name] for name in ("target", "trait", "value")}
         yield Figure("trait_calibration", labels, group["calibration"])
         for called in group["thresholds"]:
             at = labels | {"threshold": f"{called['threshold']:g}"}

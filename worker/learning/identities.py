@@ -16,9 +16,10 @@ BLOCK: Final = 8_192  # ids of a part: 64 KB
 
 
 class Identities:
-    """The newest `IDS_REMEMBERED` ids, counted from 0 over all that ever came."""
+    """The newest `IDS_REMEMBERED` ids, counted from 0 over all that ever came; `name` is that of their parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.count = 0
         self._ring = np.zeros(IDS_REMEMBERED, dtype=np.uint64)
         self._known: set[int] = set()
@@ -43,12 +44,12 @@ class Identities:
     def parts(self) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes) of every block that was ever written to."""
         for first in range(0, self._held, BLOCK):
-            yield f"ids/{first // BLOCK}", self._ring[first : min(first + BLOCK, self._held)].tobytes()
+            yield f"{self._name}/{first // BLOCK}", self._ring[first : min(first + BLOCK, self._held)].tobytes()
 
     def restore(self, count: int, parts: Mapping[str, bytes]) -> None:
         """Become what `parts` were given by, when `count` ids had come."""
         self.count = count
         for first in range(0, self._held, BLOCK):
-            block = np.frombuffer(parts[f"ids/{first // BLOCK}"], dtype=np.uint64)
+            block = np.frombuffer(parts[f"{self._name}/{first // BLOCK}"], dtype=np.uint64)
             self._ring[first : first + len(block)] = block
         self._known = set(self._ring[: self._held].tolist())

@@ -4,7 +4,7 @@ The rule: what it knows is a function of the records in their order; asking for 
 nothing but what counts as news.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -36,13 +36,14 @@ class Learning:
         known = parts or {}
         self._thresholds = wanted.thresholds
         self._traits = wanted.traits
-        self._identities = Identities()
+        self._samples, self._observations = Identities("samples"), Identities("observations")
         self._clock_ms = 0
         self._decisions: list[dict[str, Any]] = []
         self._recent: list[dict[str, Any]] = []
         if MAIN in known:
-            count, self._clock_ms, self._decisions, self._recent = msgspec.msgpack.decode(known[MAIN])
-            self._identities.restore(count, known)
+            counts, self._clock_ms, self._decisions, self._recent = msgspec.msgpack.decode(known[MAIN])
+            self._samples.restore(counts[0], known)
+            self._observations.restore(counts[1], known)
         self._targets = {
             target.id: TargetLearning(target, _under(f"target/{target.id}/", known)) for target in wanted.targets
         }
@@ -51,17 +52,20 @@ class Learning:
     def learn(self, sample: Sample) -> bool:
         """Take a sample in. False if its id came before, or its target isn't wanted."""
         target = self._targets.get(sample.target)
-        if target is None or not self._identities.add(sample.id):
+        if target is None or not self._samples.add(sample.id):
             return False
         target.take(sample)
         self._pass_time(sample.resolved_ms)
         return True
 
-    def observe(self, observation: Observation) -> None:
-        """Take an observation in."""
+    def observe(self, observation: Observation) -> bool:
+        """Take an observation in. False if its id came before."""
+        if not self._observations.add(observation.id):
+            return False
         self._pass_time(observation.observed_ms)
         self._population.observe(observation)
         self._decided(self._population.decisions())
+        return True
 
     def _pass_time(self, now_ms: int) -> None:
         """Move the clock, which is the latest time seen, and let every target learn what is due."""
@@ -79,9 +83,8 @@ class Learning:
         target = self._targets.get(sample.target)
         return target.scores(sample) if target else {}
 
-    def snapshot(self, at_ms: int, version: int) -> Snapshot | None:
-        """Return what is known at `at_ms` as a snapshot of that version; None without news since the last one."""
-        del at_ms
+    def snapshot(self, version: int) -> Snapshot | None:
+        """Return what is known as a snapshot of that version; None without news since the last one."""
         if not self._population.has_news() and not any(target.has_news() for target in self._targets.values()):
             return None
         entries = {name: target.give() for name, target in self._targets.items()}
@@ -102,8 +105,8 @@ class Learning:
 
     def parts(self) -> dict[str, bytes]:
         """Return everything it knows, as named parts of at most 900 KB; most stay as they were between calls."""
-        main = (self._identities.count, self._clock_ms, self._decisions, self._recent)
-        found = {MAIN: msgspec.msgpack.encode(main), **dict(self._identities.parts())}
+        main = ((self._samples.count, self._observations.count), self._clock_ms, self._decisions, self._recent)
+        found = {MAIN: msgspec.msgpack.encode(main), **dict(self._samples.parts()), **dict(self._observations.parts())}
         for name, target in self._targets.items():
             found |= {f"target/{name}/{part}": data for part, data in target.parts()}
         return found | self._population.parts()
@@ -113,23 +116,23 @@ class Learning:
         decided, self._decisions = self._decisions, []
         return decided
 
-    def figures(self) -> list[Figure]:
-        """Return the numbers of the metrics page."""
+    def figures(self, report: Sequence[Mapping[str, Any]] | None = None) -> list[Figure]:
+        """Return the numbers of the metrics page; a `report` that is there already isn't made again for them."""
         figures = self._population.figures()
         for name, target in self._targets.items():
             figures += target_figures(target, self._thresholds.get(name, ()))
-            figures += group_figures(name, self._groups(name))
-        return figures
+        return [*figures, *group_figures(self.report() if report is None else report)]
 
     def report(self) -> list[dict[str, Any]]:
         """Return how each target's live scores have served whom the declared traits tell apart: a dict per group.
 
         `target`, and what `Groups.report` says of a group.
         """
-        return [{"target": name, **group} for name in self._targets for group in self._groups(name)]
-
-    def _groups(self, target: str) -> list[dict[str, Any]]:
-        return self._targets[target].groups.report(self._traits, self._thresholds.get(target, ()))
+        return [
+            {"target": name, **group}
+            for name, target in self._targets.items()
+            for group in target.groups.report(self._traits, self._thresholds.get(name, ()))
+        ]
 
 
 def _under(prefix: str, parts: Mapping[str, bytes]) -> dict[str, bytes]:

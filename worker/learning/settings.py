@@ -76,4 +76,4 @@ NEWS_LEAST: Final = 0.01
 NEWS_ROWS: Final = 512  # last samples on which that is measured
 
 DECISIONS_KEPT: Final = 50
-IDS_REMEMBERED: Final = 65_536  # of samples, over all targets: a sample that comes again within so many is known
+IDS_REMEMBERED: Final = 65_536  # of samples and as many of observations: what comes again within so many is known

@@ -17,10 +17,12 @@ from worker.kafka import membership
 from worker.language import definitions
 from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mistakes import Mistake
+from worker.learning.inputs import Sample
 
-__all__ = ["BREAKS_THE_ENGINE", "TROUBLE"]
+__all__ = ["BREAKS_THE_ENGINE", "BREAKS_THE_LEARNING", "TROUBLE"]
 
 BREAKS_THE_ENGINE = b"breaks the engine"
+BREAKS_THE_LEARNING = "breaks the learning"
 
 Mark = Callable[[dict[str, object]], None]
 
@@ -66,10 +68,25 @@ def _count_only(_: Mark) -> None:
     vars(training)["Learning"] = Counting
 
 
+def _break_over_marked_users(mark: Mark) -> None:
+    """The trainer's learning counts, and fails over samples of marked users when it has already counted them."""
+
+    class Failing(Counting):
+        def learn(self, sample: Sample) -> bool:
+            is_new = super().learn(sample)
+            if sample.user_id.startswith(BREAKS_THE_LEARNING):
+                mark({"what": "broken", "user": sample.user_id})
+                raise ZeroDivisionError
+            return is_new
+
+    vars(training)["Learning"] = Failing
+
+
 TROUBLE: Mapping[str, Callable[[Mark], None]] = {
     "refused_definitions": _refuse_definitions,
     "hasty_metadata": _look_often,
     "expected_polls": _expect_polls,
     "counting": _count_only,
+    "marked_users": _break_over_marked_users,
     "marked_records": _break_over_marked_records,
 }
