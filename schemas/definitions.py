@@ -30,8 +30,9 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 __all__ = [
-    "UNITS_MS", "Campaign", "Cap", "Conversion", "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours",
-    "Segment", "Target", "Test", "Tier", "Trigger", "Variant", "channels", "zone_names",
+    "CAMPAIGNS_MAX", "SEGMENTS_MAX", "TARGETS_MAX", "TRAITS_MAX", "UNITS_MS", "Campaign", "Cap", "Conversion",
+    "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours", "Segment", "Target", "Test", "Tier", "Trigger",
+    "Variant", "channels", "zone_names",
 ]  # fmt: skip
 
 SEGMENTS_MAX: Final = 256  # tiers counted

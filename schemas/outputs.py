@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from schemas.definitions import Kind
 
 __all__ = [
-    "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Conversion",
-    "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative", "Number", "Observation",
-    "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
+    "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Cause", "Check",
+    "Conversion", "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative", "Number",
+    "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
 ]  # fmt: skip
 
 TIMESTAMP_PATTERN = (

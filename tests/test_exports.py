@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PATHS = sorted(path for folder in ("schemas", "worker", "tests") for path in (ROOT / folder).rglob("*.py"))
+PATHS = sorted(path for folder in ("deploy", "schemas", "worker", "tests") for path in (ROOT / folder).rglob("*.py"))
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
 
 

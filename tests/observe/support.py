@@ -11,8 +11,11 @@ from worker.core.records import Conversion, DeadLetterRecord, Decision, Effects,
 from worker.observe import logs
 from worker.observe.learning import LearnerMetrics
 from worker.observe.metrics import Metrics
+from worker.observe.standing import Standing
 
-__all__ = ["WALL_MS", "Lines", "everything", "everything_learnt", "logging_to", "raised", "transition", "written"]
+__all__ = [
+    "WALL_MS", "Lines", "everything", "everything_learnt", "logging_to", "raised", "standing", "transition", "written",
+]  # fmt: skip
 
 Lines = Callable[[], list[dict[str, Any]]]
 WALL_MS = 1_795_342_500_000  # 2026-11-22T10:15:00Z
@@ -47,11 +50,23 @@ def conversion() -> Conversion:
     )  # fmt: skip
 
 
+def standing(**members: Any) -> Standing:
+    """A partition of which 13 records are read, nobody in it, nothing left over."""
+    usual: dict[str, Any] = {
+        "group": "shoal.workers", "topic": "shoal.events", "offset": 13, "end": 13, "behind_since_ms": None,
+        "committed_ms": WALL_MS, "clock_ms": WALL_MS - 2_000, "users": 0, "state_bytes": 0, "backfill_users": 0,
+        "members": {}, "definitions": (7, "3fa9"), "model": (3, WALL_MS - 60_000),
+    }  # fmt: skip
+    return Standing(**usual | members)
+
+
 def everything() -> Metrics:
     """Metrics of a worker in which each thing has happened."""
     metrics = Metrics()
     members = {"cart": 2, "value_tier:high": 1}
-    metrics.gauges(3, lag_records=7, lag_seconds=1.5, users=4, state_bytes=8192, backfill_users=1, members=members)
+    metrics.shares(4)
+    metrics.state(3, "running")
+    metrics.stands(3, standing(end=20, users=4, state_bytes=8192, backfill_users=1, members=members), ["reminder"])
     letter = DeadLetterRecord("not_json", "shoal.events", 0, 13, "not json")
     sample = Sample("4" * 32, "u-7", "buy", AT, AT, 1, {}, None, None, [], {})
     effects = Effects(
@@ -59,20 +74,24 @@ def everything() -> Metrics:
         duplicates=1, repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
     )  # fmt: skip
     metrics.committed(effects, [WALL_MS - 80] * 4, seconds=0.02, wall_ms=WALL_MS, grace_ms=2_000)
-    metrics.restarted("ProducerFenced")
+    metrics.restarted("fenced")
     metrics.rebalanced()
     metrics.restored(1.2)
+    metrics.answered("/ready", 200)
     return metrics
 
 
 def everything_learnt() -> LearnerMetrics:
     """Metrics of a trainer in which each thing has happened."""
     metrics = LearnerMetrics()
-    metrics.learnt({("training-samples", "learnt"): 7, ("observations", "known"): 1}, (3, "9b74"), FIGURES)
-    metrics.stands(12, frozen=True)
+    taken = {("training-samples", "learnt"): 7, ("observations", "known"): 1}
+    metrics.learnt(taken, (3, "9b74"), FIGURES, [{"kind": "promoted", "target": "buy"}, {"kind": "alarm"}])
+    metrics.learns(12, frozen=True)
+    metrics.state(0, "running")
     metrics.restarted("fenced")
     metrics.rebalanced()
     metrics.restored(0.2)
+    metrics.answered("/metrics", 200)
     return metrics
 
 

@@ -1,5 +1,6 @@
 """The metrics: they agree with what engines really wrote, stand for what is owned, and name no user."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from prometheus_client.core import Sample
 
 from tests.core.support import ALL, Scenario
-from tests.observe.support import WALL_MS, everything, transition
+from tests.observe.support import WALL_MS, everything, standing, transition
 from tests.support.pair import Pair
 from tests.support.streams import Settings
 from worker.core.records import Effects
@@ -51,10 +52,9 @@ def commit(metrics: Metrics, effects: Effects | None = None, **arguments: Any) -
     metrics.committed(effects or Effects(), **usual | arguments)
 
 
-def stand(metrics: Metrics, partition: int, **arguments: Any) -> None:
+def stand(metrics: Metrics, partition: int, **members: Any) -> None:
     """Say how a partition stands: nothing in it unless told."""
-    counts = dict.fromkeys(("lag_records", "lag_seconds", "users", "state_bytes", "backfill_users"), 0)
-    metrics.gauges(partition, **{**counts, "members": {}, **arguments})
+    metrics.stands(partition, standing(**members))
 
 
 def test_counters_agree_with_the_records_of_real_engines(driven: list[Pair]) -> None:
@@ -76,6 +76,7 @@ def test_records_are_conserved(driven: list[Pair]) -> None:
     metrics, effects = counted(driven), [effects for pair in driven for effects in pair.effects]
     results = values(metrics, "shoal_records_total", "result")
     assert sum(results.values()) == sum(e.read for e in effects)
+    assert value(metrics, "shoal_records_read_total") == sum(results.values())
     assert results["applied",] == sum(e.applied for e in effects)
     assert results["duplicate",] == sum(e.duplicates for e in effects)
     reasons = Counter((letter.reason,) for e in effects for letter in e.dead_letters)
@@ -148,17 +149,75 @@ def test_with_the_event_clock_no_timer_is_late() -> None:
 
 
 def test_gauges_are_sums_over_the_owned_partitions_and_lag_stays_apart() -> None:
-    """Members, users, bytes and backfill add up; each partition has its own lag."""
+    """Members, users, bytes and backfill add up; each partition has its own lag, under our name and the exporters'."""
     metrics = Metrics()
-    stand(metrics, 0, lag_records=5, lag_seconds=0.5, users=3, state_bytes=100, backfill_users=1, members={"a": 2})
-    stand(metrics, 1, lag_records=7, lag_seconds=2.0, users=4, state_bytes=200, members={"a": 1, "b": 0})
+    stand(metrics, 0, end=18, users=3, state_bytes=100, backfill_users=1, members={"a": 2})
+    stand(metrics, 1, end=20, users=4, state_bytes=200, members={"a": 1, "b": 0})
     assert values(metrics, "shoal_members", "segment") == {("a",): 3}
     assert value(metrics, "shoal_members", segment="b") == 0
     assert value(metrics, "shoal_state_users") == 7
     assert value(metrics, "shoal_state_bytes") == 300
     assert value(metrics, "shoal_backfill_remaining_users") == 1
-    assert values(metrics, "shoal_lag_records", "partition") == {("0",): 5, ("1",): 7}
-    assert values(metrics, "shoal_lag_seconds", "partition") == {("0",): 0.5, ("1",): 2.0}
+    lag = {("0",): 5.0, ("1",): 7.0}
+    assert values(metrics, "shoal_lag_records", "partition") == lag
+    assert values(metrics, "kafka_consumergroup_lag", "partition") == lag
+    assert values(metrics, "kafka_consumergroup_current_offset", "consumergroup", "topic", "partition") == {
+        ("shoal.workers", "shoal.events", "0"): 13, ("shoal.workers", "shoal.events", "1"): 13,
+    }  # fmt: skip
+
+
+def test_lag_grows_while_it_is_not_shown_anew() -> None:
+    """It is told since when a partition is behind, and seconds are counted when somebody asks."""
+    metrics, now_ms = Metrics(), time.time_ns() // 1_000_000
+    stand(metrics, 0, end=20, behind_since_ms=now_ms - 90_000)
+    stand(metrics, 1)
+    assert 90 <= (value(metrics, "shoal_lag_seconds", partition="0") or 0) < 300
+    assert value(metrics, "shoal_lag_seconds", partition="1") == 0
+
+
+def test_a_partition_that_does_not_run_falls_behind_its_input() -> None:
+    """Behind since its last commit, by all that has come; one of which nothing is known isn't shown."""
+    metrics, now_ms = Metrics(), time.time_ns() // 1_000_000
+    stand(metrics, 0, committed_ms=now_ms - 90_000)
+    metrics.waits(0, 14)
+    metrics.waits(1, 14)
+    assert values(metrics, "shoal_lag_records", "partition") == {("0",): 1}
+    assert 90 <= (value(metrics, "shoal_lag_seconds", partition="0") or 0) < 300
+
+
+def test_states_of_partitions_are_counted() -> None:
+    """Every state has a number, also before anything is owned."""
+    metrics = Metrics()
+    assert samples(metrics, "shoal_partitions") != []
+    assert values(metrics, "shoal_partitions", "state") == {}
+    metrics.state(0, "running")
+    metrics.state(1, "fencing")
+    metrics.state(1, "running")
+    metrics.state(2, "stopped")
+    assert values(metrics, "shoal_partitions", "state") == {("running",): 2, ("stopped",): 1}
+    metrics.forget(1)
+    assert values(metrics, "shoal_partitions", "state") == {("running",): 1, ("stopped",): 1}
+
+
+def test_versions_clocks_and_commits_are_told_by_partition() -> None:
+    """A model's age is that of the oldest one in force; a partition without model or clock has none."""
+    metrics = Metrics()
+    stand(metrics, 0, definitions=(7, "3fa9"), model=(3, 50_000), clock_ms=70_500, committed_ms=80_500)
+    stand(metrics, 1, definitions=(8, "77aa"), model=None, clock_ms=None)
+    assert values(metrics, "shoal_definitions_version", "partition") == {("0",): 7, ("1",): 8}
+    assert values(metrics, "shoal_definitions_info", "version", "hash") == {("7", "3fa9"): 1, ("8", "77aa"): 1}
+    assert values(metrics, "shoal_model_version", "partition") == {("0",): 3}
+    assert value(metrics, "shoal_model_trained_until_timestamp_seconds") == 50
+    assert values(metrics, "shoal_partition_clock_timestamp_seconds", "partition") == {("0",): 70.5}
+    assert value(metrics, "shoal_last_commit_timestamp_seconds", partition="0") == 80.5
+
+
+def test_what_may_come_is_zero_before_it_does() -> None:
+    """Transitions of every segment and triggers of every campaign, so that a rate sees the first of them."""
+    metrics = Metrics()
+    metrics.stands(0, standing(members={"cart": 0}), ["reminder"])
+    assert value(metrics, "shoal_transitions_total", segment="cart", direction="entered", cause="event") == 0
+    assert value(metrics, "shoal_decisions_total", campaign="reminder", outcome="fired", blocked_by="") == 0
 
 
 def test_a_partition_that_is_given_up_is_forgotten_and_what_it_did_is_not() -> None:
@@ -187,9 +246,9 @@ def test_segments_are_evaluated_when_somebody_is() -> None:
 def test_restarts_restores_and_rebalances_are_counted() -> None:
     """Each call is one."""
     metrics = everything()
-    metrics.restarted("TimeoutError")
+    metrics.restarted("timeout")
     metrics.rebalanced()
-    assert values(metrics, "shoal_task_restarts_total", "cause") == {("ProducerFenced",): 1, ("TimeoutError",): 1}
+    assert values(metrics, "shoal_task_restarts_total", "cause") == {("fenced",): 1, ("timeout",): 1}
     assert value(metrics, "shoal_rebalances_total") == 2
     assert value(metrics, "shoal_restore_seconds_count") == 1
     assert value(metrics, "shoal_restore_seconds_bucket", le="2.5") == 1

@@ -36,6 +36,7 @@ FIGURES = [
     ),
     Figure("feature_psi", {"feature": "spend_365d"}, 0.02),
     Figure("evidence", {"target": "buy", "kind": "samples"}, 7),
+    Figure("champion", {"target": "buy", "model": "linear"}, 1),
     Figure("cluster_share", {"cluster": "few_orders"}, 0.4),
     Figure("drift_alarms", {"kind": "psi", "name": "spend_365d"}, 2),
 ]

@@ -87,7 +87,7 @@ class Training:
             await self._commit(model)
         if time.monotonic() - self._shown_at >= SHOW_SECONDS:
             self._shown_at = time.monotonic()
-            self.metrics.stands(self.lag_records, frozen=self.progress.frozen)
+            self.metrics.learns(self.lag_records, frozen=self.progress.frozen)
 
     async def end(self) -> None:
         """Save what was learnt since the last commit."""
@@ -214,7 +214,7 @@ class Training:
     ) -> None:
         """Count and log what is true now."""
         published = None if model is None else (model["version"], model["hash"])
-        self.metrics.learnt(self._taken, published, self._learning.figures(report))
+        self.metrics.learnt(self._taken, published, self._learning.figures(report), decisions)
         self._taken = Counter()
         for decision in decisions:
             told = {f"decision_{name}": value for name, value in decision.items()}

@@ -17,7 +17,7 @@ from worker.kafka.wall import WallClock
 from worker.observe.logs import log
 from worker.settings import Settings
 
-__all__ = ["Ends"]
+__all__ = ["Ends", "Reading"]
 
 PAUSE_SECONDS = 0.25
 BACKOFF_SECONDS = 1.0

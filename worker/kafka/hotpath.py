@@ -49,6 +49,7 @@ class HotPath:
         self._stopping = asyncio.Event()
         self.ended = asyncio.Event()
         self._committed: dict[int, float] = {}
+        metrics.shares(partitions)
 
     def stop(self) -> None:
         """Have it end after the transactions that are under way."""
@@ -96,6 +97,7 @@ class HotPath:
             if running.done():
                 running.result()
             self._watch(partition, task)
+            self._show_waiting(partition, task)
         lost = [partition for partition in self._tasks if partition not in membership.owned]
         if membership.is_settled:
             await self._let_go(lost)
@@ -111,6 +113,12 @@ class HotPath:
             self.watchdog.lagging(partition)
         if running is not None:
             self._committed[partition] = running.committed_at
+
+    def _show_waiting(self, partition: int, task: PartitionTask) -> None:
+        """Have the lag of a partition that doesn't run grow with its input."""
+        told = self.ends.reading(partition)
+        if task.running is None and told is not None:
+            self.metrics.waits(partition, told.end)
 
     def _take_what_is_ours(self, context: Context) -> None:
         for partition in sorted(context.membership.owned - self._tasks.keys()):

@@ -38,7 +38,7 @@ from worker.kafka.transaction import InDoubt, NoLongerOurs, Transactions
 from worker.kafka.unless import unless
 from worker.observe.logs import log
 
-__all__ = ["PartitionTask", "Turns"]
+__all__ = ["PartitionTask", "Turns", "cause_of"]
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.1, 10.0
 HEARTBEATS_AFTER_FENCING = 2.5
@@ -171,6 +171,7 @@ class PartitionTask:
 
     def _say(self, state: str, detail: str = "", progress: float | None = None) -> None:
         self.context.health.partition(self.partition, state, time.monotonic(), detail=detail, progress=progress)
+        self.context.metrics.state(self.partition, state)
 
     # Restore.
 

@@ -22,6 +22,7 @@ from worker.kafka.beginning import over_gap, over_size, over_timestamps, unless_
 from worker.kafka.context import Context
 from worker.kafka.outbox import Outbox
 from worker.kafka.points import Points, Turn
+from worker.kafka.standing import LOG_APPEND_TIME, Sight
 from worker.kafka.steps import Step
 from worker.kafka.suspects import EngineFault, Records, Suspects
 from worker.kafka.transaction import TooLarge, Transactions
@@ -33,7 +34,6 @@ WAIT_MS = 250
 MORE_MS = 5
 WALL_BEHIND_MS = 1_000
 SHOW_SECONDS = 0.5
-LOG_APPEND_TIME = 1
 
 
 class Running:
@@ -51,7 +51,7 @@ class Running:
         self._transactions = transactions
         self._suspects = suspects
         self._generation: int | None = None
-        self._last_timestamp_ms = 0
+        self._sight = Sight(context, self.place)
         self._shown_at = 0.0
         self._members = Counter(engine.members())
         self._points = Points(context.control, engine, changelog, commands_offset, self.status)
@@ -203,33 +203,27 @@ class Running:
     # What is seen of it.
 
     def _count(self, effects: Effects, records: Records, seconds: float) -> None:
-        if records:
-            self._last_timestamp_ms = records[-1].timestamp
+        wall_ms = self.context.wall.now_ms()
+        self._sight.committed(records[-1] if records else None, wall_ms)
         for transition in effects.transitions:
             self._members[transition.segment] += 1 if transition.direction == "entered" else -1
         arrivals_ms: Sequence[int] = [record.timestamp for record in records]
         live = self.engine.clock == "wall"
         self.context.metrics.committed(
-            effects, arrivals_ms, seconds=seconds, wall_ms=self.context.wall.now_ms(),
+            effects, arrivals_ms, seconds=seconds, wall_ms=wall_ms,
             grace_ms=self.engine.grace_ms if live else None,
         )  # fmt: skip
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()
-        lag, rows = self.lag_records, self.engine.rows
-        behind_ms = self.context.wall.now_ms() - self._last_timestamp_ms
-        self.context.metrics.gauges(
-            self.place.partition, lag_records=lag, lag_seconds=max(0.0, behind_ms / 1000) if lag else 0.0,
-            users=rows.count, state_bytes=rows.count * rows.layout.words * 8, backfill_users=self.engine.backlog,
-            members=self._members,
-        )  # fmt: skip
+        standing = self._sight.standing(self.engine, self._members, self.next_offset)
+        campaigns = [campaign.id for campaign in self.engine.version.checked.definitions.campaigns]
+        self.context.metrics.stands(self.place.partition, standing, campaigns)
 
     @property
     def lag_records(self) -> int:
         """How many offsets lie between the next record and the input's end."""
-        reading = self.context.ends.reading(self.place.partition)
-        position = self.context.membership.position(self.place)
-        return max(0, reading.end - position) if reading and position is not None else 0
+        return self._sight.lag_records()
 
     def status(self) -> dict[str, Any]:
         """What the partition answers to `shoal status`."""

@@ -38,6 +38,8 @@ def target_figures(learning: TargetLearning, thresholds: Sequence[float]) -> Ite
     target = learning.target.id
     for name, count in learning.evidence.items():
         yield Figure("evidence", {"target": target, "kind": name}, count)
+    for model in learning.field:
+        yield Figure("champion", {"target": target, "model": model}, float(model == learning.champion))
     yield Figure("drift_alarms", {"kind": "loss", "name": target}, learning.alarms)
     for model, found in target_metrics(learning).items():
         for name, value in found.items():

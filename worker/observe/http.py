@@ -33,6 +33,7 @@ class HttpServer:
         app.add_routes([
             web.get("/live", self._live), web.get("/ready", self._ready), web.get("/metrics", self._exposition),
         ])  # fmt: skip
+        app.on_response_prepare.append(self._count)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_SECONDS_MAX)
 
     async def start(self) -> None:
@@ -55,6 +56,9 @@ class HttpServer:
     def port(self) -> int:
         """The port that is listened on, once started."""
         return int(self._runner.addresses[0][1])
+
+    async def _count(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._metrics.answered(request.path, response.status)
 
     async def _live(self, _: web.Request) -> web.Response:
         return _answer(*self._health.live(time.monotonic()))

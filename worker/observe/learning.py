@@ -1,47 +1,40 @@
 """The trainer's metrics: how well each model does, what drifts, what was learnt and how far it is behind.
 
 The rule: as the worker's, counters move after a commit and only then. Of a worker's own metrics a trainer has those of
-the one partition that it owns: restarts, restores, rebalances.
+the one partition that it owns: its state, restarts, restores, rebalances.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from worker.observe.catalogue import FAMILIES
 from worker.observe.metrics import Metrics
-from worker.observe.series import Counts
+from worker.observe.series import Counts, shown
 
 __all__ = ["LearnerMetrics"]
 
-# What a figure is shown as: the metric, its meaning, its labels.
-GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
-    "auc": ("shoal_model_auc", "Area under the ROC curve of honest scores.", ("target", "model")),
-    "log_loss": ("shoal_model_log_loss", "Mean log loss of honest scores.", ("target", "model")),
-    "calibration_error": (
-        "shoal_model_calibration_error", "Mean distance of probability and frequency.", ("target", "model")
-    ),
-    "brier": ("shoal_model_brier", "Mean squared error of honest scores.", ("target", "model")),
-    "n": ("shoal_model_scores", "Honest scores that the others are over.", ("target", "model")),
-    "precision": ("shoal_model_precision", "Share of positives above a threshold.", ("target", "model", "threshold")),
-    "recall": ("shoal_model_recall", "Share of the positives that is above it.", ("target", "model", "threshold")),
-    "f1": ("shoal_model_f1", "Harmonic mean of the two.", ("target", "model", "threshold")),
-    "accuracy": ("shoal_model_accuracy", "Share on the right side of it.", ("target", "model", "threshold")),
-    "trait_calibration": (
-        "shoal_trait_calibration", "Mean live score less rate of positives, by trait.", ("target", "trait", "value")
-    ),
-    "trait_selection_rate": (
-        "shoal_trait_selection_rate", "Share of a trait's value that is above a threshold.",
-        ("target", "trait", "value", "threshold"),
-    ),
-    "trait_precision": (
-        "shoal_trait_precision", "Share of positives among these.", ("target", "trait", "value", "threshold")
-    ),
-    "cluster_share": ("shoal_cluster_share", "Share of the active users in the cluster.", ("cluster",)),
-    "feature_psi": ("shoal_feature_psi", "Population stability index against the reference.", ("feature",)),
-    "evidence": ("shoal_model_evidence", "Samples that a target's models have learnt.", ("target", "kind")),
-}  # fmt: skip
-ALARMS = "drift_alarms"
+# What a figure is shown as; its labels are the family's.
+FIGURES: Mapping[str, str] = {
+    "auc": "shoal_model_auc",
+    "log_loss": "shoal_model_log_loss",
+    "calibration_error": "shoal_model_calibration_error",
+    "brier": "shoal_model_brier",
+    "n": "shoal_model_scores",
+    "precision": "shoal_model_precision",
+    "recall": "shoal_model_recall",
+    "f1": "shoal_model_f1",
+    "accuracy": "shoal_model_accuracy",
+    "trait_calibration": "shoal_trait_calibration",
+    "trait_selection_rate": "shoal_trait_selection_rate",
+    "trait_precision": "shoal_trait_precision",
+    "cluster_share": "shoal_cluster_share",
+    "feature_psi": "shoal_feature_psi",
+    "evidence": "shoal_model_evidence",
+    "champion": "shoal_champion",
+    "drift_alarms": "shoal_drift_alarms_total",
+}
 
 
 class Figure(Protocol):
@@ -64,60 +57,51 @@ class LearnerMetrics(Metrics):
     """The metrics of one trainer."""
 
     def __init__(self) -> None:
-        self._taken = Counts(
-            "shoal_learner_records", "Records learnt from, by topic and what became of them.", ("topic", "result")
-        )
-        self._published = Counts("shoal_models_published", "Models published.", begin=[()])
+        self._taken = Counts("shoal_learner_records_total")
+        self._published = Counts("shoal_models_published_total")
+        self._changes = Counts("shoal_champion_changes_total")
         self._figures: list[Figure] = []
-        self._model: tuple[int, str] | None = None
+        self._model: tuple[str, str] | None = None
         self._frozen = False
         self._lag_records = 0
         super().__init__()
 
     def learnt(self, taken: Mapping[tuple[str, str], int], model: tuple[int, str] | None,
-               figures: Iterable[Figure]) -> None:  # fmt: skip
-        """Count what one transaction made true: records by (topic, result), and a model's version and hash."""
+               figures: Iterable[Figure], decisions: Sequence[Mapping[str, Any]] = ()) -> None:  # fmt: skip
+        """Count what one transaction made true: records by (topic, result), a model's version and hash, decisions."""
         for labels, count in taken.items():
             self._taken.add(*labels, count=count)
         self._figures = list(figures)
         if model is not None:
-            self._model = model
+            self._model = str(model[0]), model[1]
             self._published.add()
+        for figure in self._figures:
+            if figure.name == "champion":
+                for change in ("promoted", "rolled_back"):
+                    self._changes.add(figure.labels["target"], change, count=0)
+        changes = [decided for decided in decisions if decided["kind"] in ("promoted", "rolled_back")]
+        self._changes.add_all((decided["target"], decided["kind"]) for decided in changes)
 
-    def stands(self, lag_records: int, *, frozen: bool) -> None:
+    def learns(self, lag_records: int, *, frozen: bool) -> None:
         """Say how the trainer stands."""
         self._lag_records, self._frozen = lag_records, frozen
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every family; the registry calls this."""
-        for counts in (self._taken, self._published, self._restarts, self._rebalances):
-            yield counts.family()
-        yield self._restore.family()
-        yield from self._families()
-        yield GaugeMetricFamily("shoal_learner_lag_records", "Records that are yet to be learnt.", self._lag_records)
-        yield GaugeMetricFamily("shoal_models_frozen", "1 while no model is to be published.", float(self._frozen))
-        yield self._model_family()
-        yield self._build_family()
+    def _collected(self) -> Iterator[Metric]:
+        for counts in (self._taken, self._published, self._changes):
+            yield counts.collected()
+        yield from self._figures_shown()
+        yield shown("shoal_learner_lag_records", {(): self._lag_records})
+        yield shown("shoal_models_frozen", {(): float(self._frozen)})
+        yield shown("shoal_model_info", {self._model: 1} if self._model else {})
+        yield from self._shared()
 
-    def _model_family(self) -> Metric:
-        family = InfoMetricFamily("shoal_model", "The latest model that was published.", labels=("version", "hash"))
-        if self._model is not None:
-            version, named = self._model
-            family.add_metric((), {"version": str(version), "hash": named})
-        return family
-
-    def _families(self) -> Iterator[Metric]:
-        """The figures, each under its metric; one without a metric is left out."""
-        families = {
-            figure: GaugeMetricFamily(name, meaning, labels=labels)
-            for figure, (name, meaning, labels) in GAUGES.items()
-        }
-        alarms = CounterMetricFamily("shoal_drift_alarms", "Alarms over drift.", labels=("kind", "name"))
+    def _figures_shown(self) -> Iterator[Metric]:
+        """The figures, each under its family; one without a family is left out."""
+        series: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in FIGURES.values()}
         for figure in self._figures:
-            if figure.name == ALARMS:
-                alarms.add_metric([figure.labels["kind"], figure.labels["name"]], figure.value)
-            elif figure.name in families:
-                labels = [figure.labels.get(label, "") for label in GAUGES[figure.name][2]]
-                families[figure.name].add_metric(labels, figure.value)
-        yield from families.values()
-        yield alarms
+            if figure.name in FIGURES:
+                name = FIGURES[figure.name]
+                labels = tuple(figure.labels.get(label, "") for label in FAMILIES[name].labels)
+                series[name][labels] = figure.value
+        for name, values in series.items():
+            yield shown(name, values)

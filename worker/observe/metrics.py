@@ -1,45 +1,27 @@
 """The worker's metrics: what commits brought about, and how the partitions stand.
 
-The rule: counters move after a commit and only then, so that what was given up and done again counts once. Labels are
-names from the definitions and from the contract; a user id is never one. `docs/operating.md` says what each means.
+The rule: counters move after a commit and only then, so that what was given up and done again counts once. What there
+is to show is said in `catalogue.py`, and nothing else is shown.
 """
 
 import platform
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from typing import get_args
 
 import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from schemas.models import Refusal
-from schemas.outputs import DeadLetter
 from worker.core.records import Effects, Transition
-from worker.observe.series import Counts, Histogram
+from worker.observe.health import STATES
+from worker.observe.series import Counts, Histogram, cut, shown
+from worker.observe.standing import Standing, standings_shown, waiting
 
 __all__ = ["Metrics"]
-
-# Upper bounds in seconds, closest where the targets are: 100 and 250 ms to a commit, 2 s for a timer, 20 s to restore.
-TO_COMMIT = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-LATENESS = (0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-TRANSACTION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-RESTORE = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """How a partition stands."""
-
-    lag_records: int
-    lag_seconds: float
-    users: int
-    state_bytes: int
-    backfill_users: int
-    members: Mapping[str, int]
 
 
 class Metrics:
@@ -49,41 +31,34 @@ class Metrics:
         """Begin at zero, with nothing owned."""
         self._count_records()
         self._count_effects()
-        self._restarts = Counts("shoal_task_restarts", "Times a partition's task began again, by cause.", ("cause",))
-        refusals = [(reason,) for reason in get_args(Refusal)]
-        self._refusals = Counts("shoal_models_refused", "Published models refused, by reason.", ("reason",), refusals)
-        self._rebalances = Counts("shoal_rebalances", "Assignments taken from the group.", begin=[()])
-        self._restore = Histogram("shoal_restore_seconds", "Seconds to restore a partition.", RESTORE)
-        self._partitions: dict[int, _Standing] = {}
+        self._restarts = Counts("shoal_task_restarts_total")
+        self._refusals = Counts("shoal_models_refused_total")
+        self._rebalances = Counts("shoal_rebalances_total")
+        self._requests = Counts("shoal_http_requests_total")
+        self._restore = Histogram("shoal_restore_seconds")
+        self._states: dict[int, str] = {}
+        self._standings: dict[int, Standing] = {}
+        self._input_partitions = 0
         self._evaluated: float | None = None  # the wall clock in seconds; an evaluation judges every segment at once
-        self._build = {
-            "version": version("shoal"), "python": platform.python_version(), "numba": version("numba"),
-        }  # fmt: skip
+        self._build = version("shoal"), platform.python_version(), version("numba")
         self.registry = CollectorRegistry(auto_describe=True)
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
     def _count_records(self) -> None:
-        results = [("applied",), ("duplicate",), ("dead_letter",)]
-        reasons = [(reason,) for reason in get_args(DeadLetter.model_fields["reason"].annotation)]
-        self._records = Counts("shoal_records", "Records, by what became of them.", ("result",), results)
-        self._dead_letters = Counts("shoal_dead_letters", "Records refused, by reason.", ("reason",), reasons)
-        self._repaired = Counts("shoal_repaired", "Repairs of applied records, by reason.", ("reason",))
-        self._transaction = Histogram("shoal_transaction_seconds", "Seconds from begin to committed.", TRANSACTION)
-        self._to_commit = Histogram("shoal_event_to_commit_seconds", "Seconds from a record's arrival on.", TO_COMMIT)
-        self._lateness = Histogram("shoal_timer_lateness_seconds", "Seconds beyond the grace.", LATENESS)
+        self._read = Counts("shoal_records_read_total")
+        self._records = Counts("shoal_records_total")
+        self._dead_letters = Counts("shoal_dead_letters_total")
+        self._repaired = Counts("shoal_repaired_total")
+        self._transaction = Histogram("shoal_transaction_seconds")
+        self._to_commit = Histogram("shoal_event_to_commit_seconds")
+        self._lateness = Histogram("shoal_timer_lateness_seconds")
 
     def _count_effects(self) -> None:
-        self._transitions = Counts(
-            "shoal_transitions", "Entries and exits, by segment and cause.", ("segment", "direction", "cause")
-        )
-        self._decisions = Counts(
-            "shoal_decisions", "Decisions, sent or not, and what refused.", ("campaign", "outcome", "blocked_by")
-        )
-        self._samples = Counts("shoal_samples", "Resolved samples, by target and label.", ("target", "label"))
-        self._conversions = Counts(
-            "shoal_conversions", "Successes of campaigns, by variant or holdout.", ("campaign", "variant")
-        )
+        self._transitions = Counts("shoal_transitions_total")
+        self._decisions = Counts("shoal_decisions_total")
+        self._samples = Counts("shoal_samples_total")
+        self._conversions = Counts("shoal_conversions_total")
 
     # What happened.
 
@@ -93,12 +68,7 @@ class Metrics:
 
         `arrivals_ms` has one entry per record; `grace_ms` None: the event clock, whose timers are never late.
         """
-        self._records.add("applied", count=effects.applied)
-        self._records.add("duplicate", count=effects.duplicates)
-        self._records.add("dead_letter", count=len(effects.dead_letters))
-        self._dead_letters.add_all((letter.reason,) for letter in effects.dead_letters)
-        for reason, count in effects.repaired_counts.items():
-            self._repaired.add(reason, count=count)
+        self._count_what_was_read(effects, len(arrivals_ms))
         self._transitions.add_all((t.segment, t.direction, t.cause) for t in effects.transitions)
         self._decisions.add_all((d.campaign, d.outcome, d.blocked_by or "") for d in effects.decisions)
         self._conversions.add_all((c.campaign, c.variant or "") for c in effects.conversions)
@@ -110,6 +80,16 @@ class Metrics:
             self._lateness.observe(np.array(late, np.int64) / 1000)
         if effects.evaluations:
             self._evaluated = wall_ms / 1000
+
+    def _count_what_was_read(self, effects: Effects, read: int) -> None:
+        """Count records twice over: as they were read, and by what the engine says became of them."""
+        self._read.add(count=read)
+        self._records.add("applied", count=effects.applied)
+        self._records.add("duplicate", count=effects.duplicates)
+        self._records.add("dead_letter", count=len(effects.dead_letters))
+        self._dead_letters.add_all((letter.reason,) for letter in effects.dead_letters)
+        for reason, count in effects.repaired_counts.items():
+            self._repaired.add(reason, count=count)
 
     def restarted(self, cause: str) -> None:
         """Count that a partition's task began again; `cause` is one of few names."""
@@ -127,65 +107,78 @@ class Metrics:
         """Count a restore that took so long."""
         self._restore.observe(seconds)
 
+    def answered(self, path: str, status: int) -> None:
+        """Count a request for a path."""
+        self._requests.add(path, str(status))
+
     # How it stands.
 
-    def gauges(self, partition: int, *, lag_records: int, lag_seconds: float, users: int, state_bytes: int,
-               backfill_users: int, members: dict[str, int]) -> None:  # fmt: skip
-        """Say how an owned partition stands; `backfill_users` have yet to be seen by the version in force."""
-        self._partitions[partition] = _Standing(lag_records, lag_seconds, users, state_bytes, backfill_users, members)
+    def shares(self, input_partitions: int) -> None:
+        """Say how many partitions the input has."""
+        self._input_partitions = input_partitions
+
+    def state(self, partition: int, state: str) -> None:
+        """Say which of `health.STATES` an owned partition is in."""
+        self._states[partition] = state
+
+    def stands(self, partition: int, standing: Standing, campaigns: Sequence[str] = ()) -> None:
+        """Say how an owned partition stands; what its segments and campaigns may count is shown from now on."""
+        self._standings[partition] = standing
+        for segment in standing.members:
+            for direction in ("entered", "exited"):
+                self._transitions.add(segment, direction, "event", count=0)
+        for campaign in campaigns:
+            self._decisions.add(campaign, "fired", "", count=0)
+            self._decisions.add(campaign, "held_out", "holdout", count=0)
+
+    def waits(self, partition: int, end: int) -> None:
+        """Say that an owned partition doesn't run, while its input ends at `end`."""
+        if partition in self._standings:
+            self._standings[partition] = waiting(self._standings[partition], end)
 
     def forget(self, partition: int) -> None:
         """Take away the gauges of a partition that isn't owned any more."""
-        self._partitions.pop(partition, None)
-
-    def _members(self) -> Counter[str]:
-        """Members by segment, over the owned partitions."""
-        members: Counter[str] = Counter()
-        for standing in self._partitions.values():
-            members.update(standing.members)
-        return members
+        self._states.pop(partition, None)
+        self._standings.pop(partition, None)
 
     # What Prometheus reads.
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family; the registry calls this."""
-        for counts in (self._records, self._dead_letters, self._repaired, self._transitions, self._decisions,
-                       self._conversions, self._samples, self._restarts, self._rebalances, self._refusals):  # fmt: skip
-            yield counts.family()
-        for histogram in (self._to_commit, self._lateness, self._transaction, self._restore):
-            yield histogram.family()
-        standings = self._partitions
-        records = {str(number): standing.lag_records for number, standing in standings.items()}
-        seconds = {str(number): standing.lag_seconds for number, standing in standings.items()}
-        yield _gauge("shoal_lag_records", "Records that are yet to be read.", "partition", records)
-        yield _gauge("shoal_lag_seconds", "Seconds that the partition is behind.", "partition", seconds)
-        members = self._members()
+        """Yield every family, with no more series than its bound; the registry calls this."""
+        left_out = 0
+        for metric in self._collected():
+            left_out += cut(metric)
+            yield metric
+        yield shown("shoal_series_left_out", {(): left_out})
+
+    def _collected(self) -> Iterator[Metric]:
+        """Yield the families of the role."""
+        for series in (self._read, self._records, self._dead_letters, self._repaired, self._transitions,
+                       self._decisions, self._conversions, self._samples, self._refusals, self._to_commit,
+                       self._lateness, self._transaction):  # fmt: skip
+            yield series.collected()
+        yield from standings_shown(self._standings, time.time_ns() // 1_000_000)
+        yield from self._segments_shown()
+        yield shown("shoal_input_partitions", {(): self._input_partitions})
+        yield from self._shared()
+
+    def _shared(self) -> Iterator[Metric]:
+        """Yield what every role shows."""
+        for series in (self._restarts, self._rebalances, self._restore, self._requests):
+            yield series.collected()
+        states = Counter({(state,): 0 for state in STATES})
+        states.update((state,) for state in self._states.values())
+        yield shown("shoal_partitions", states)
+        yield shown("shoal_build_info", {self._build: 1})
+
+    def _segments_shown(self) -> Iterator[Metric]:
+        members: Counter[tuple[str]] = Counter()
+        for standing in self._standings.values():
+            members.update({(segment,): count for segment, count in standing.members.items()})
         evaluated = {} if self._evaluated is None else dict.fromkeys(members, self._evaluated)
-        meaning = "When a segment was last evaluated for anyone."
-        yield _gauge("shoal_segment_last_evaluated_timestamp_seconds", meaning, "segment", evaluated)
-        yield _gauge("shoal_members", "Users in the segment.", "segment", members)
-        yield from self._totals()
-        yield self._build_family()
-
-    def _build_family(self) -> Metric:
-        return InfoMetricFamily("shoal_build", "What runs.", self._build)
-
-    def _totals(self) -> Iterator[Metric]:
-        standings = self._partitions.values()
-        users = sum(standing.users for standing in standings)
-        size = sum(standing.state_bytes for standing in standings)
-        left = sum(standing.backfill_users for standing in standings)
-        yield GaugeMetricFamily("shoal_state_users", "Users in memory.", users)
-        yield GaugeMetricFamily("shoal_state_bytes", "Bytes of their state.", size)
-        yield GaugeMetricFamily("shoal_backfill_remaining_users", "Users the version has yet to see.", left)
+        yield shown("shoal_segment_last_evaluated_timestamp_seconds", evaluated)
+        yield shown("shoal_members", members)
 
 
 def _ms(transition: Transition) -> int:
     return round(datetime.fromisoformat(transition.occurred_at).timestamp() * 1000)
-
-
-def _gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, meaning, labels=(label,))
-    for value, number in values.items():
-        family.add_metric((value,), number)
-    return family

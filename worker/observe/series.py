@@ -1,54 +1,64 @@
-"""The two kinds of series that grow: counts by labels, and how observations spread over buckets.
+"""The series of a family: counts by labels, how observations spread over buckets, and values as they stand.
 
-The rule: a commit brings thousands of things to count, so both take many at once and are turned into what Prometheus
-reads only when it asks. Not thread-safe: everything here happens on the event loop.
+The rule: a commit brings thousands of things to count, so counts and histograms take many at once and are turned into
+what Prometheus reads only when it asks. Not thread-safe: everything here happens on the event loop.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.utils import floatToGoString
 
-__all__ = ["Counts", "Histogram"]
+from worker.observe.catalogue import FAMILIES
+from worker.observe.family import Family, Labels
 
-Labels = tuple[str, ...]
+__all__ = ["Counts", "Histogram", "cut", "shown"]
+
+
+L = TypeVar("L", bound=Labels)
+BY_BASE = {family.base: family for family in FAMILIES.values()}
 
 
 class Counts:
-    """How many there were of each combination of label values; the name is without its `_total`."""
+    """How many there were of each combination of label values."""
 
-    def __init__(self, name: str, meaning: str, labels: Labels = (), begin: Iterable[Labels] = ()) -> None:
-        """Show the combinations in `begin` as 0 from the start, so that a rate sees their first increase."""
-        self._name = name
-        self._meaning = meaning
-        self._labels = labels
-        self._counts: Counter[Labels] = Counter(dict.fromkeys(begin, 0))
+    def __init__(self, name: str) -> None:
+        """Begin with the combinations that are shown as 0 from the start."""
+        self.family = FAMILIES[name]
+        self._counts: Counter[Labels] = Counter(dict.fromkeys(self.family.first, 0))
 
     def add(self, *values: str, count: int = 1) -> None:
         """Count one combination, `count` times."""
+        if values not in self._counts:
+            values = self.family.admitted(values, len(self._counts))
         self._counts[values] += count
 
     def add_all(self, combinations: Iterable[Labels]) -> None:
         """Count each combination once for every time it comes."""
-        self._counts.update(combinations)
+        for values, count in Counter(combinations).items():
+            self.add(*values, count=count)
 
-    def family(self) -> CounterMetricFamily:
+    def collected(self) -> Metric:
         """The series as Prometheus reads them."""
-        family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
-        for values, count in self._counts.items():
-            family.add_metric(values, count)
-        return family
+        return shown(self.family.name, self._counts)
 
 
 class Histogram:
-    """How many observations, in seconds, were at most each of `bounds`, and their sum."""
+    """How many observations, in seconds, were at most each bound, and their sum."""
 
-    def __init__(self, name: str, meaning: str, bounds: Sequence[float]) -> None:
-        self._name = name
-        self._meaning = meaning
+    def __init__(self, name: str) -> None:
+        self.family = FAMILIES[name]
+        bounds = self.family.buckets_seconds
         self._bounds = np.array(bounds, np.float64)
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._sum = 0.0
@@ -60,10 +70,39 @@ class Histogram:
         self._counts += np.bincount(buckets, minlength=len(self._counts))
         self._sum += float(values.sum())
 
-    def family(self) -> HistogramMetricFamily:
+    def collected(self) -> Metric:
         """The series as Prometheus reads them."""
         ends = [*map(floatToGoString, self._bounds.tolist()), "+Inf"]
         buckets = list(zip(ends, np.cumsum(self._counts).tolist(), strict=True))
-        family = HistogramMetricFamily(self._name, self._meaning)
+        family = HistogramMetricFamily(self.family.base, self.family.meaning)
         family.add_metric((), buckets, self._sum)
         return family
+
+
+def shown(name: str, values: Mapping[L, float]) -> Metric:
+    """Return a family of the catalogue with these series; of an info the values don't matter."""
+    family = FAMILIES[name]
+    if family.kind == "info":
+        return _info(family, values)
+    made = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = made(family.base, family.meaning, labels=tuple(family.labels))
+    for labels, value in values.items():
+        metric.add_metric(labels, value)
+    return metric
+
+
+def cut(metric: Metric) -> int:
+    """Take away the gauges beyond their family's bound; return how many. Counts keep to it by themselves."""
+    most = BY_BASE[metric.name].series_max
+    if metric.type not in ("gauge", "info") or len(metric.samples) <= most:
+        return 0
+    left_out = len(metric.samples) - most
+    del metric.samples[most:]
+    return left_out
+
+
+def _info(family: Family, values: Iterable[Labels]) -> InfoMetricFamily:
+    metric = InfoMetricFamily(family.base, family.meaning)
+    for labels in values:
+        metric.add_metric((), dict(zip(family.labels, labels, strict=True)))
+    return metric

@@ -13,13 +13,13 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from worker.errors import JobFailed, WrongUsage
+from tests.support.packages import need, run_quietly
 
 __all__ = ["jars", "openssl"]
 
 POM = Path(__file__).with_name("pom.xml")
 JAVA_VERSION_MIN = 17
-NEEDED = "a JDK (17 or newer), Maven and OpenSSL; on Debian: apt-get install default-jre-headless maven openssl"
+NEEDED = "run against a real Kafka, which needs a JDK (17 or newer), Maven and OpenSSL"
 
 
 def jars() -> Path:
@@ -33,10 +33,10 @@ def jars() -> Path:
         with (home.parent / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _complete(home):
-                _need_tools()
+                need(_missing, NEEDED)
                 _copy(home)
     elif shutil.which("java") is None:
-        _need_tools()
+        need(_missing, NEEDED)
     return home / "libs"
 
 
@@ -54,7 +54,7 @@ def version() -> str:
 
 def openssl(*arguments: str) -> None:
     """Run OpenSSL. Raises JobFailed with its last words."""
-    _run("openssl", *arguments)
+    run_quietly("openssl", *arguments)
 
 
 def _complete(home: Path) -> bool:
@@ -68,23 +68,10 @@ def _copy(home: Path) -> None:
         whole = Path(made) / "whole"
         whole.mkdir()
         shutil.copy(POM, whole)
-        _run("mvn", "-q", "-B", "-f", str(whole / POM.name), "dependency:copy-dependencies",
+        run_quietly("mvn", "-q", "-B", "-f", str(whole / POM.name), "dependency:copy-dependencies",
              f"-DoutputDirectory={whole / 'libs'}")  # fmt: skip
         shutil.rmtree(home, ignore_errors=True)
         whole.rename(home)
-
-
-def _need_tools() -> None:
-    missing = _missing()
-    if not missing:
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise WrongUsage(f"The tests run against a real Kafka, which needs {NEEDED}.")
-    quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    _run("apt-get", "-qq", "update", env=quietly)
-    _run("apt-get", "-qq", "install", "--no-install-recommends", "-y", *missing, env=quietly)
-    if _missing():
-        raise WrongUsage(f"The packages of this Debian are too old for Kafka, which needs {NEEDED}.")
 
 
 def _missing() -> list[str]:
@@ -100,10 +87,3 @@ def _has_java() -> bool:
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', told)
     return found is not None and int(found[1]) >= JAVA_VERSION_MIN
-
-
-def _run(*command: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    if done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
-        raise JobFailed(f"`{' '.join(command)}` ended with {done.returncode}:\n{said}")

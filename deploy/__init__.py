@@ -1,0 +1,1 @@
+"""What a deployment is made of besides the package itself, and the programs that write the generated part of it."""

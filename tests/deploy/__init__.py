@@ -1,0 +1,1 @@
+"""What operators are given: dashboards, rules, and the pages that go with them."""
