@@ -15,7 +15,8 @@ from schemas.definitions import Kind
 __all__ = [
     "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Cause", "Check",
     "Conversion", "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative", "Number",
-    "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId", "VersionLabel",
+    "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId",
+    "VersionLabel",
 ]  # fmt: skip
 
 TIMESTAMP_PATTERN = (

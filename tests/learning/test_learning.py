@@ -268,7 +268,7 @@ def test_figures_tell_of_every_model_and_threshold() -> None:
     assert 0 < figures["precision", ("model", "linear"), ("target", "purchase"), ("threshold", "0.5")] < 1
     assert figures["evidence", ("kind", "samples"), ("target", "purchase")] > 1_000
     names = {"auc", "log_loss", "brier", "calibration_error", "n", "precision", "recall", "f1", "accuracy", "evidence"}
-    assert {name for name, *_ in figures} == names | {"drift_alarms"}
+    assert {name for name, *_ in figures} == names | {"drift_alarms", "champion"}
 
 
 def test_a_snapshot_comes_with_news_and_only_then() -> None:
