@@ -18,13 +18,14 @@ from worker.core.engine import Engine
 from worker.core.records import Effects
 
 __all__ = [
-    "ALL", "CART", "DAY", "HOUR", "MINUTE", "SECOND", "START_MS", "WALL_MS", "Log", "Scenario", "Story", "at",
-    "by_user", "holds", "message", "reminder", "tidied", "told_at_once",
+    "ALL", "CART", "DAY", "HOUR", "MINUTE", "SECOND", "START_MS", "TICKS_MS", "WALL_MS", "Log", "Scenario", "Story",
+    "at", "by_user", "holds", "message", "reminder", "tidied", "told_at_once",
 ]  # fmt: skip
 
 START_MS = 1_772_409_600_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 ALL = 1_000_000
+TICKS_MS = (-500, 0, 1, 1_500, MINUTE, HOUR, 3 * DAY)  # from the partition clock on; the grace is two seconds
 CART = {"id": "cart", "enter": "cart_items > 0 and time_since_cart_add >= 30m"}
 
 
@@ -146,7 +147,7 @@ def tidied(definitions: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Scenario:
-    """A random log under random definitions, with versions at places in it; all of it from `seed`."""
+    """A random log under random definitions, with versions and ticks at places in it; all of it from `seed`."""
 
     seed: int
     clock: str = "event"
@@ -154,6 +155,7 @@ class Scenario:
     versions: int = 0
     new_reads: bool = False
     settings: streams.Settings = field(default_factory=streams.Settings)
+    ticks: int = 3
 
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
@@ -169,14 +171,17 @@ class Scenario:
                 continue
             definitions = random_definitions.changed(rng, definitions, new_reads=self.new_reads)
             self.published[place] = (tidied(definitions), None)
+        rng = random.Random(f"ticks of {self.seed}")
+        places = rng.sample(range(1, self.events), min(self.ticks, self.events - 1))
+        self.ticked = {place: rng.choice(TICKS_MS) for place in places}
 
     def pair(self) -> Pair:
         """An engine and a twin at the beginning."""
         return Pair(self.definitions, self.model, clock=self.clock)
 
     def ends(self, size: int) -> list[int]:
-        """Where batches end: every `size` records (0: anywhere), and before every version."""
-        found = set(cuts(random.Random(self.seed), self.events, size)) | set(self.published)
+        """Where batches end: every `size` records (0: anywhere), and before every version and tick."""
+        found = set(cuts(random.Random(self.seed), self.events, size)) | set(self.published) | set(self.ticked)
         return sorted(min(place, self.events) for place in found)
 
     def drive(self, pair: Pair, size: int, restarts: float = 0.0) -> Pair:
@@ -185,6 +190,8 @@ class Scenario:
         for end in self.ends(size):
             if place in self.published:
                 pair.publish(*self.published[place])
+            if place in self.ticked:
+                pair.tick((pair.twin.clock or 0) + self.ticked[place])
             if rng.random() < restarts:
                 pair.restart()
             pair.step(self.records[place:end])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.models import Snapshot
-from tests.core.support import ALL, Scenario, by_user
+from tests.core.support import ALL, TICKS_MS, Scenario, by_user
 from tests.support import streams
 from tests.support.pair import BY_USER, WALL_MS, Pair, alike, checked_of
 from tests.support.random_definitions import TARGETS
@@ -37,6 +37,16 @@ class Sliced(Pair):
         self.effects += [taken, self.engine.work(self.rows_max, wall_ms=wall_ms)]
         self.offset += len(records)
 
+    def tick(self, until_ms: int) -> None:
+        """A tick of which one slice is done at once; records may come before the rest."""
+        self.effects.append(self.engine.tick(until_ms, wall_ms=WALL_MS, due_rows_max=self.rows_max))
+        self.twin.tick(until_ms, wall_ms=WALL_MS)
+
+    def catch_up(self) -> None:
+        """All that slices have left over."""
+        while self.engine.overdue:
+            self.effects.append(self.engine.catch_up(self.rows_max, wall_ms=WALL_MS))
+
     def publish(self, definitions: dict[str, Any] | None = None, model: dict[str, Any] | None = None) -> None:
         """A version whose work is left to slices, and to records."""
         checked = checked_of(definitions) if definitions else None
@@ -47,6 +57,7 @@ class Sliced(Pair):
 
     def assert_equal_by_user(self) -> None:
         """Every user's records are those of the twin, in the same order; users may come in another."""
+        self.catch_up()
         for topic in BY_USER:
             ours = by_user([record for effects in self.effects for record in getattr(effects, topic)])
             assert alike(ours, by_user(getattr(self.twin, topic))), topic
@@ -121,12 +132,16 @@ def test_very_late_streams_give_what_the_twin_gives(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_time_that_passes_between_records_shows_as_in_the_twin(seed: int) -> None:
-    """Ticks of a millisecond to three days between batches, without grace: the twin's records."""
+    """Ticks of a millisecond to three days between batches, whatever the grace, with a restart right after every other
+    one: the twin's records, stragglers among them.
+    """
     scenario, rng, place = Scenario(900 + seed), random.Random(seed), 0
-    pair = Pair(scenario.definitions, scenario.model, grace_ms=0)
+    pair = Pair(scenario.definitions, scenario.model, grace_ms=rng.choice((0, 2_000, streams.HOUR_MS)))
     for end in scenario.ends(0):
         pair.step(scenario.records[place:end])
-        pair.tick((pair.twin.clock or 0) + rng.choice((0, 1, 60_000, 3 * streams.DAY_MS)))
+        pair.tick((pair.twin.clock or 0) + rng.choice(TICKS_MS))
+        if rng.random() < 0.5:
+            pair.restart()
         place = end
     pair.assert_equal()
 

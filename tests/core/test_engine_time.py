@@ -5,10 +5,13 @@ import hashlib
 import pytest
 
 from tests.core.support import (
+    ALL,
     CART,
     DAY,
     HOUR,
     MINUTE,
+    SECOND,
+    WALL_MS,
     Story,
     holds,
     message,
@@ -127,6 +130,39 @@ def test_within_a_batch_time_passes_for_others_only_up_to_the_clock_of_each_reco
     other = [message(moment, "Product Viewed", "other") for moment in (30 * MINUTE + 1_000, 2 * HOUR)]
     order = message(30 * MINUTE - 1_000, "Order Completed", total=5)
     told_at_once(story, message(0, "Product Added"), other[0], order, other[1])
+    assert story.changes == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_after_a_tick_nobody_is_judged_at_an_earlier_instant(restarted: bool) -> None:
+    """Within the grace after a tick to 1:00 come records of 0:59:59, of one whom it passed and of one who is new."""
+    story = Story({"id": "s", "enter": "views_total > 0"})
+    story.tell(0, "Product Added", user="old")
+    story.until(HOUR)
+    if restarted:
+        story.restart()
+    for user in ("old", "new"):
+        story.tell(HOUR - SECOND, "Product Viewed", user=user)
+    assert story.changes == [("+s", HOUR), ("+s", HOUR)]
+
+
+def test_a_tick_counts_for_those_who_come_to_an_empty_partition() -> None:
+    """Nobody is there when it comes: the first one is judged at it all the same."""
+    story = Story({"id": "s", "enter": "views_total > 0"})
+    story.until(HOUR)
+    story.tell(HOUR - SECOND, "Product Viewed")
+    assert story.changes == [("+s", HOUR)]
+
+
+def test_who_comes_after_a_version_waits_for_the_grace_like_everybody() -> None:
+    """A version takes effect at 1:00. A cart due at 0:59:59 comes after it: an order still stops the reminder."""
+    story = Story(CART)
+    story.tell(HOUR, "Product Viewed", user="other")
+    story.publish(CART)
+    story.tell(HOUR - 30 * MINUTE - SECOND, "Product Added")
+    story.take(story.engine.catch_up(ALL, wall_ms=WALL_MS))
+    story.tell(HOUR - 2 * SECOND, "Order Completed")
+    story.until(DAY)
     assert story.changes == []
 
 

@@ -251,17 +251,23 @@ class Engine:
                 batch.details,
                 done,
                 self.grace_ms,
+                self.passed_ms,
                 self._judging_wall(wall_ms),
             )
             self._take_outputs(effects, wall_ms, batch.decisions)
             if done == last:
                 break
+        self.passed_ms = max(self.passed_ms, horizon)
         self._drain(horizon, wall_ms, effects)
 
     def tick(self, until_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
-        """Let time pass for everyone up to and including `until_ms`, without grace; `catch_up` does what is left."""
+        """Let time pass for everyone up to and including `until_ms`, without grace; `catch_up` does what is left.
+
+        Whoever's record comes later, new or known, is not judged at an earlier instant.
+        """
         effects = self.work(EVERYTHING, wall_ms=wall_ms)
         self.clock_ms = until_ms if self.clock_ms is None else max(self.clock_ms, until_ms)
+        self.passed_ms = max(self.passed_ms, until_ms)
         self._pass_time(until_ms, due_rows_max, wall_ms, effects)
         return effects
 
@@ -284,6 +290,7 @@ class Engine:
         """Move the partition clock without a record, as the wall clock does: time passes up to it, less the grace."""
         effects = Effects()
         self.clock_ms = clock_ms if self.clock_ms is None else max(self.clock_ms, clock_ms)
+        self.passed_ms = max(self.passed_ms, self.clock_ms - self.grace_ms)
         self._pass_time(self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
         return effects
 
@@ -299,10 +306,7 @@ class Engine:
         return effects
 
     def _pass_time(self, until: int, rows_max: int, wall_ms: int, effects: Effects) -> None:
-        if self.rows.count == 0:
-            return
         if not self._is_anyone_due(until):  # an idle partition asks several times a second
-            self.passed_ms = max(self.passed_ms, until)
             return
         complete = False
         while not complete:
@@ -320,7 +324,6 @@ class Engine:
         return bool(funnel.collect_due(state, outputs, self.rows.count, horizon, rows_max))
 
     def _drain(self, until: int, wall_ms: int, effects: Effects) -> None:
-        self.passed_ms = max(self.passed_ms, until)
         while not funnel.drain(*self._arguments(), until, self._judging_wall(wall_ms)):
             self._take_outputs(effects, wall_ms)
         self._take_outputs(effects, wall_ms)

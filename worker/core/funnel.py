@@ -196,6 +196,7 @@ def _handle(
     details_first: Integer,
     details_last: Integer,
     grace: Integer,
+    passed: Integer,
     wall: Integer,
 ) -> bool:
     """Take one record; return False, to be called again with it, if the outputs are full."""
@@ -206,7 +207,7 @@ def _handle(
     if record[KIND] != IDENTIFY and is_duplicate(p, s, slot, record):
         o.counts[DUPLICATES] += 1
         return True
-    limit = max(record[TIME], record[RECORD_CLOCK] - grace)
+    limit = max(record[TIME], record[RECORD_CLOCK] - grace, passed)
     if not _pass_time(p, s, z, o, slot, limit, wall) or not _has_room(p, o):
         return False
     _move_clock(p, s, slot, max(s.wide[slot, CLOCK], limit))
@@ -252,9 +253,13 @@ def run(
     details: Table,
     start: Integer,
     grace: Integer,
+    passed: Integer,
     wall: Integer,
 ) -> Integer:
-    """Take records from `start` on, each after what falls due before it; return how many are done."""
+    """Take records from `start` on, each after what falls due before it; return how many are done.
+
+    Nobody comes to an instant before `passed`, up to and including which time has passed for everyone.
+    """
     for place in range(start, len(records)):
         record = records[place]
         if not drain(p, s, z, o, record[RECORD_CLOCK] - grace, wall):
@@ -262,7 +267,7 @@ def run(
         lines_first = lines_end[place - 1] if place > 0 else 0
         details_first = details_end[place - 1] if place > 0 else 0
         if not _handle(p, s, z, o, record, lines, lines_first, lines_end[place], details, details_first,
-                       details_end[place], grace, wall):  # fmt: skip
+                       details_end[place], grace, passed, wall):  # fmt: skip
             return place
     return len(records)
 

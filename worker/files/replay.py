@@ -60,7 +60,7 @@ class Job:
         model = lessons.model_at(midnight_ms)
         if model is None:
             return Effects()
-        effects = self.engine.tick(midnight_ms, wall_ms=wall_ms())
+        effects = self.engine.advance(midnight_ms, wall_ms=wall_ms())
         effects.add(self.engine.publish(model=model, wall_ms=wall_ms()))
         return effects
 

@@ -51,6 +51,7 @@ class Twin(Desk, Watch):
         self.reader = Reader(mapping_path, event_clock=self.event_clock)
         self.users: dict[str, User] = {}
         self.clock: int | None = None
+        self.ticked: int | None = None
         self.wall_ms = 0
         self.due: list[tuple[int, int, str]] = []
         self.transitions: list[dict[str, Any]] = []
@@ -94,14 +95,20 @@ class Twin(Desk, Watch):
         self.applied += 1
         self.repaired += bool(event.repaired)
         self.repaired_by_reason.update(event.repaired)
-        self.apply(event, max(event.time, self.clock - self.grace_ms))
+        self.apply(event, max(event.time, self.passed))
+
+    @property
+    def passed(self) -> int:
+        """Up to where time has passed for everyone: the partition clock less the grace, and every tick."""
+        assert self.clock is not None
+        passed = self.clock - self.grace_ms
+        return passed if self.ticked is None else max(passed, self.ticked)
 
     def tick(self, until_ms: int, wall_ms: int | None = None) -> None:
-        """Time passes for everyone up to and including an instant."""
+        """Time passes for everyone up to and including an instant, and nobody comes later than at it."""
         self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
         self.pass_time(until_ms)
-        for user in self.users.values():
-            user.clock = max(user.clock, until_ms)
+        self.ticked = until_ms if self.ticked is None else max(self.ticked, until_ms)
         self.clock = until_ms if self.clock is None else max(self.clock, until_ms)
 
     def publish(
@@ -132,7 +139,7 @@ class Twin(Desk, Watch):
 
     def memberships(self) -> list[dict[str, Any]]:
         """The memberships of all users with at least one transition, by first appearance."""
-        passed = -(10**18) if self.clock is None else self.clock - self.grace_ms
+        passed = -(10**18) if self.clock is None else self.passed
         return [user.as_record(max(user.clock, passed), written) for user in self.users.values() if user.seq]
 
     # How it happens
