@@ -1,7 +1,7 @@
 """Writes what is generated for operators: `python -m deploy.generate [--check]`.
 
-The tables of metrics in `docs/operating.md`, between its markers. All of it is a pure function of the code, so that
-`--check` (and a test) can hold the files to it.
+Grafana's dashboards, Prometheus' rules, and the tables of metrics in `docs/operating.md`, between its markers. All of
+it is a pure function of the code, so that `--check` (and a test) can hold the files to it.
 """
 
 import argparse
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deploy.alerts import DASHBOARDS, rules
+from deploy.dashboards.panels import json_of
 from worker.observe.catalogue import label_rows, rows_of
 
 __all__ = ["main", "outdated"]
@@ -23,7 +25,8 @@ def files() -> dict[str, str]:
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     for name, rows in {"worker": rows_of("worker"), "trainer": rows_of("trainer"), "labels": label_rows()}.items():
         page = _between(page, name, rows)
-    return {PAGE: page}
+    dashboards = {f"deploy/grafana/dashboards/{one.uid}.json": json_of(one, DASHBOARDS) for one in DASHBOARDS}
+    return {PAGE: page, "deploy/prometheus/rules.yml": rules(), **dashboards}
 
 
 def _between(page: str, name: str, rows: Iterable[str]) -> str:
