@@ -12,18 +12,21 @@ from pathlib import Path
 
 from deploy.alerts import DASHBOARDS, rules
 from deploy.dashboards.panels import json_of
+from schemas.access import Role
 from worker.observe.catalogue import label_rows, rows_of
 
 __all__ = ["main", "outdated"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "docs/operating.md"
+ROLES: tuple[Role, ...] = ("worker", "trainer", "sinks")
 
 
 def files() -> dict[str, str]:
     """Return what every generated file has to hold, by its path from the root."""
     page = (ROOT / PAGE).read_text(encoding="utf-8")
-    for name, rows in {"worker": rows_of("worker"), "trainer": rows_of("trainer"), "labels": label_rows()}.items():
+    tables: dict[str, Iterable[str]] = {role: rows_of(role) for role in ROLES}
+    for name, rows in (tables | {"labels": label_rows()}).items():
         page = _between(page, name, rows)
     dashboards = {f"deploy/grafana/dashboards/{one.uid}.json": json_of(one, DASHBOARDS) for one in DASHBOARDS}
     return {PAGE: page, "deploy/prometheus/rules.yml": rules(), **dashboards}

@@ -14,13 +14,14 @@ from schemas.topics import BY_NAME, PREFIX_DEFAULT
 
 __all__ = ["GRANTS", "LEARNT_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of"]
 
-Role = Literal["worker", "trainer", "operator", "producer", "consumer", "admin"]
+Role = Literal["worker", "trainer", "sinks", "operator", "producer", "consumer", "admin"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Resource = Literal["topic", "group", "transactional-id"]
 
 ROLES: dict[Role, str] = {
     "worker": "`shoal worker`, and `shoal points`, which reads the state",
     "trainer": "`shoal trainer`",
+    "sinks": "`shoal sinks`",
     "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, freezes models, asks",
     "producer": "the shop, which writes events",
     "consumer": "what acts upon the results",
@@ -60,6 +61,7 @@ class Grant:
 
 RESULTS = ("segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions", "messages")
 LEARNT_FROM = ("training-samples", "observations")
+DELIVERED = ("campaign-triggers", "segment-changes")
 ALL_TOPICS = tuple(BY_NAME)
 
 GRANTS = (
@@ -82,16 +84,24 @@ GRANTS = (
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer",)),
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer.control.",), prefixed=True),
     Grant("trainer", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
+    # Which group members read the control topics is the process's business; it obeys none but an erasure.
+    Grant("sinks", ("Read", "Describe"), "topic", (*DELIVERED, "definitions", "models", "commands")),
+    Grant("sinks", ("Write", "Describe"), "topic", ("audience-events", "sink-dead-letters")),
+    Grant("sinks", ("Read", "Describe"), "group", ("{prefix}sinks",)),
+    Grant("sinks", ("Read", "Describe"), "group", ("{prefix}sinks.control.",), prefixed=True),
+    Grant("sinks", ("Write", "Describe"), "transactional-id", ("{prefix}sinks.",), prefixed=True),
     Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
     Grant("operator", ("Read", "Write"), "topic", ("events", "definitions", "models", "commands")),
-    Grant("operator", ("Read",), "topic", ("answers", "segment-changes", "dead-letters", "receipts")),
-    Grant("operator", ("Describe",), "group", ("{group}", "{prefix}trainer")),
+    Grant(
+        "operator", ("Read",), "topic", ("answers", "segment-changes", "dead-letters", "sink-dead-letters", "receipts")
+    ),
+    Grant("operator", ("Describe",), "group", ("{group}", "{prefix}trainer", "{prefix}sinks")),
     Grant("operator", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
     # A copy's progress; of the topic that is copied, if it isn't in the table, its owner allows Read.
     Grant("operator", ("Read", "Describe"), "group", ("{prefix}rekey.",), prefixed=True),
     Grant("operator", ("Write", "Describe"), "transactional-id", ("{prefix}rekey.",), prefixed=True),
     Grant("producer", ("Write", "Describe"), "topic", ("events",)),
-    Grant("consumer", ("Read", "Describe"), "topic", (*RESULTS, "campaign-results")),
+    Grant("consumer", ("Read", "Describe"), "topic", (*RESULTS, "audience-events", "campaign-results")),
     Grant("consumer", ("Read", "Describe"), "group", ("{prefix}consumer.",), prefixed=True),
     Grant("admin", ("Create", "Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
 )

@@ -10,8 +10,8 @@ from pydantic import Field, JsonValue, RootModel
 from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, UserId, VersionLabel
 
 __all__ = [
-    "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "ExplainCommand", "ModelsCommand",
-    "PublishedDefinitions", "Receipt", "StatusCommand", "TickCommand",
+    "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "EraseCommand", "ExplainCommand",
+    "ModelsCommand", "PublishedDefinitions", "Receipt", "StatusCommand", "TickCommand",
 ]  # fmt: skip
 
 

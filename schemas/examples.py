@@ -139,6 +139,31 @@ _DEAD_LETTER = {
     "payload": '{"type": "page", "userId": "u-7", "timestamp": "yesterday"}',
 }
 
+_AUDIENCE_EVENT = {
+    "type": "track",
+    "event": "Audience Entered",
+    "messageId": _TRANSITION,
+    "userId": "u-7",
+    "timestamp": _AT,
+    "context": {
+        "library": {"name": "shoal", "version": "0.1.0"},
+        "personas": {"computation_class": "audience", "computation_key": "value_tier:high"},
+    },
+    "properties": {"value_tier:high": True, "audience_key": "value_tier:high"},
+}
+
+_SINK_DEAD_LETTER = {
+    "sink": "webhook",
+    "reason": "refused",
+    "status": 422,
+    "attempts": 1,
+    "record_id": _DECISION,
+    "topic": "campaign-triggers",
+    "partition": 3,
+    "offset": 1207,
+    "failed_at": "2026-11-22T10:45:00.412Z",
+}
+
 _CAMPAIGN_RESULT = {
     "campaign": "cart_reminder",
     "definition": _DEFINITION,
@@ -211,6 +236,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "TrainingSample": _TRAINING_SAMPLE,
     "Observation": _OBSERVATION,
     "DeadLetter": _DEAD_LETTER,
+    "AudienceEvent": _AUDIENCE_EVENT,
+    "SinkDeadLetter": _SINK_DEAD_LETTER,
     "CampaignResult": _CAMPAIGN_RESULT,
     "PublishedDefinitions": _PUBLISHED_DEFINITIONS,
     "Command": _COMMAND,

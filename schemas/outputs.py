@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from schemas.definitions import Kind
 
 __all__ = [
-    "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "CampaignDecision", "CampaignTrigger", "Cause", "Check",
-    "Conversion", "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative", "Number",
-    "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "Timestamp", "TrainingSample", "UserId",
+    "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "AudienceEvent", "CampaignDecision", "CampaignTrigger", "Cause",
+    "Check", "Conversion", "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative",
+    "Number", "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "SinkDeadLetter", "Timestamp",
+    "TrainingSample", "UserId",
     "VersionLabel",
 ]  # fmt: skip
 
@@ -287,3 +288,63 @@ class DeadLetter(Record):
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
     payload: str = Field(description="The record's bytes as UTF-8, cut short; what isn't UTF-8 becomes U+FFFD.")
+
+
+class AudienceLibrary(Record):
+    """Who wrote an audience event."""
+
+    name: Literal["shoal"]
+    version: str
+
+
+class AudienceComputation(Record):
+    """What it is about, the way Segment's Engage tells."""
+
+    computation_class: Literal["audience"]
+    computation_key: str = Field(min_length=1)
+
+
+class AudienceContext(Record):
+    """Where an audience event comes from."""
+
+    library: AudienceLibrary
+    personas: AudienceComputation
+
+
+class AudienceEvent(Record):
+    """A segment change as a track call of the Segment spec, the way Segment's Engage writes it."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    type: Literal["track"]
+    event: Literal["Audience Entered", "Audience Exited"]
+    message_id: RecordId = Field(alias="messageId", description="The segment change's.")
+    user_id: str | None = Field(None, alias="userId", min_length=1, max_length=256, exclude_if=operator.not_)
+    anonymous_id: str | None = Field(None, alias="anonymousId", min_length=1, max_length=256, exclude_if=operator.not_)
+    timestamp: Timestamp = Field(description="When it happened.")
+    context: AudienceContext
+    properties: dict[str, bool | str] = Field(
+        description="`audience_key`, the segment, and a member of that name: whether the user is in it now."
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if (self.user_id is None) == (self.anonymous_id is None):
+            raise ValueError("either userId or anonymousId is given")
+        return self
+
+
+class SinkDeadLetter(Record):
+    """A record that a sink could not deliver; the record itself stays where it is, until retention takes it."""
+
+    sink: Literal["webhook", "audiences"]
+    reason: Literal["refused", "exhausted", "malformed"] = Field(
+        description="The receiver's answer is final; it failed over and over while others got through; it is no record."
+    )
+    status: int | None = Field(ge=100, le=999, description="Of HTTP; null where there was no answer.")
+    attempts: int = Field(ge=0)
+    record_id: str = Field(min_length=1, description="The trigger's `decision_id`, or the segment change's `id`.")
+    topic: str = Field(min_length=1, description="Of the table.")
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    failed_at: Timestamp

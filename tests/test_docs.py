@@ -39,7 +39,10 @@ ALLOWED = {
     "worker.observe": {"worker.observe"} | PURE | SET,
     "worker.kafka": {"worker.kafka", "worker.observe"} | PURE | SET,
     "worker.operations": {"worker.operations", "worker.kafka", "worker.files"} | PURE | SET,
-    "worker.agents": {"worker.agents", "worker.kafka", "worker.observe", "worker.learning"} | PURE | SET,
+    "worker.sinks": {"worker.sinks", "worker.observe"} | PURE | SET,
+    "worker.agents": {"worker.agents", "worker.kafka", "worker.sinks", "worker.observe", "worker.learning"}
+    | PURE
+    | SET,
     "worker.bench": {
         "worker.bench",
         "worker.operations",

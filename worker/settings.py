@@ -16,7 +16,8 @@ from worker.errors import WrongUsage
 
 __all__ = ["Settings", "load"]
 
-SECRETS = ("sasl_password", "ssl_key_password")  # each may be given by a file, too
+# Each may be given by a file, too.
+SECRETS = ("sasl_password", "ssl_key_password", "webhook_secret", "audiences_write_key")
 
 
 class Settings(BaseSettings):
@@ -80,6 +81,23 @@ class Settings(BaseSettings):
     trainer_publish_interval_ms: int = Field(
         60_000, ge=0, le=86_400_000, description="Least time between two models that the trainer publishes."
     )
+    webhook_url: str | None = Field(None, description="Where shoal sinks sends triggers.")
+    webhook_secret: SecretStr | None = Field(
+        None, description="Signs them: `whsec_` and base64; while it is changed two, a blank between."
+    )
+    webhook_secret_file: Path | None = Field(None, description="A file that holds it.")
+    audiences_url: str | None = Field(
+        None, description="Where shoal sinks sends audience events: a /v1/batch of Segment's kind."
+    )
+    audiences_write_key: SecretStr | None = Field(None, description="The write key of the source there.")
+    audiences_write_key_file: Path | None = Field(None, description="A file that holds it.")
+    audiences_topic: bool = Field(False, description="Have shoal sinks write audience events to `audience-events`.")
+    sinks_allow_http: bool = Field(False, description="Let sinks send readably to other hosts.")
+    sinks_cafile: Path | None = Field(None, description="Certificates that sinks trust, PEM; default: the system's.")
+    sinks_timeout_ms: int = Field(10_000, ge=100, le=300_000, description="Of one request to an endpoint.")
+    sinks_in_flight_max: int = Field(32, ge=1, le=1_000, description="Requests under way at once, of all partitions.")
+    sinks_pause_ms: int = Field(500, ge=1, le=60_000, description="After a request's first failure; doubles with each.")
+    sinks_pause_max_ms: int = Field(60_000, ge=1, le=3_600_000, description="The longest such pause.")
     stuck_after_ms: int = Field(120_000, ge=1_000, description="Lag without a commit for this long ends the process.")
 
     @property
@@ -112,6 +130,15 @@ class Settings(BaseSettings):
         """
         state = self.topic("learner-state")
         return self.model_copy(update={"group": self.trainer, "input_topic": state})
+
+    def sinks_id(self, partition: int) -> str:
+        """The transactional id that fences the owners of a partition's deliveries."""
+        return f"{self.topic_prefix}sinks.{partition}"
+
+    def of_sinks(self) -> "Settings":
+        """The settings under which sinks are members of a group of their own: it shares out `campaign-triggers`."""
+        triggers = self.topic("campaign-triggers")
+        return self.model_copy(update={"group": f"{self.topic_prefix}sinks", "input_topic": triggers})
 
     @model_validator(mode="before")
     @classmethod

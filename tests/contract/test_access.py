@@ -55,7 +55,7 @@ def test_nobody_deletes_or_alters_and_only_the_admin_makes_topics() -> None:
     assert {grant.role for grant in GRANTS if "Create" in grant.operations} == {"admin"}
     ids = {(grant.role, name) for grant in GRANTS if grant.resource == "transactional-id" for name in grant.names}
     trainer = {("trainer", "{prefix}trainer"), ("operator", "{prefix}trainer")}  # which an operator interrupts
-    assert ids == {("worker", "{prefix}state."), ("operator", "{prefix}rekey.")} | trainer
+    assert ids == {("worker", "{prefix}state."), ("operator", "{prefix}rekey."), ("sinks", "{prefix}sinks.")} | trainer
 
 
 def test_grants_name_topics_of_the_table_and_every_topic_has_a_reader_and_a_writer_among_those_who_use_it() -> None:

@@ -13,10 +13,10 @@ from schemas.topics import BY_NAME, TOPICS, Topic
 
 CONTRACT_TOPICS = {
     "events", "segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions",
-    "messages", "training-samples", "observations", "dead-letters", "receipts", "campaign-results", "models",
-    "definitions", "commands", "answers", "state", "learner-state",
+    "messages", "training-samples", "observations", "dead-letters", "audience-events", "sink-dead-letters", "receipts",
+    "campaign-results", "models", "definitions", "commands", "answers", "state", "learner-state",
 }  # fmt: skip
-WITH_EXAMPLE = [topic for topic in TOPICS if topic.value is not None and topic.value.__name__ in EXAMPLES]
+WITH_EXAMPLE = [topic for topic in TOPICS if topic.event_type is not None and topic.record in EXAMPLES]
 
 
 def test_the_table_has_each_topic_of_the_contract_once() -> None:

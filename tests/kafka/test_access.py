@@ -49,13 +49,20 @@ OPERATORS_COMMANDS = (
 )
 REKEYING = "shoal.rekey.clicks.shoal.events"
 TRAINER, TRAINER_CONTROL = "shoal.trainer", "shoal.trainer.control.host-1"
-GROUPS = {WORKER_GROUP, CONTROL_GROUP, TRAINER, TRAINER_CONTROL, CONSUMER_GROUP, REKEYING, "shoal.consumer", "shoal2",
-          "elsewhere"}  # fmt: skip
-IDS = {"shoal.state.0", TRAINER, REKEYING, "shoal.other.0", "elsewhere.0"}
+SINKS, SINKS_CONTROL, SINKS_ID = "shoal.sinks", "shoal.sinks.control.host-1", "shoal.sinks.0"
+GROUPS = {WORKER_GROUP, CONTROL_GROUP, TRAINER, TRAINER_CONTROL, SINKS, SINKS_CONTROL, CONSUMER_GROUP, REKEYING,
+          "shoal.consumer", "shoal2", "elsewhere"}  # fmt: skip
+IDS = {"shoal.state.0", TRAINER, SINKS_ID, REKEYING, "shoal.other.0", "elsewhere.0"}
 EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "worker": {WORKER_GROUP: {"Read", "Describe"}, CONTROL_GROUP: {"Read", "Describe"}},
     "trainer": {TRAINER: {"Read", "Describe"}, TRAINER_CONTROL: {"Read", "Describe"}},
-    "operator": {WORKER_GROUP: {"Describe"}, TRAINER: {"Describe"}, REKEYING: {"Read", "Describe"}},
+    "sinks": {SINKS: {"Read", "Describe"}, SINKS_CONTROL: {"Read", "Describe"}},
+    "operator": {
+        WORKER_GROUP: {"Describe"},
+        TRAINER: {"Describe"},
+        SINKS: {"Describe"},
+        REKEYING: {"Read", "Describe"},
+    },
     "producer": {},
     "consumer": {CONSUMER_GROUP: {"Read", "Describe"}},
     "admin": {},
@@ -63,6 +70,7 @@ EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
 EXPECTED_IDS: dict[str, dict[str, set[str]]] = {
     "worker": {"shoal.state.0": {"Describe", "Write"}},
     "trainer": {TRAINER: {"Describe", "Write"}},
+    "sinks": {SINKS_ID: {"Describe", "Write"}},
     "operator": {REKEYING: {"Describe", "Write"}, TRAINER: {"Describe", "Write"}},
 }
 

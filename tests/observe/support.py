@@ -11,10 +11,12 @@ from worker.core.records import Conversion, DeadLetterRecord, Decision, Effects,
 from worker.observe import logs
 from worker.observe.learning import LearnerMetrics
 from worker.observe.metrics import Metrics
+from worker.observe.sinks import SinkMetrics
 from worker.observe.standing import Standing
 
 __all__ = [
-    "WALL_MS", "Lines", "everything", "everything_learnt", "logging_to", "raised", "standing", "transition", "written",
+    "WALL_MS", "Lines", "everything", "everything_learnt", "everything_sent", "logging_to",
+    "raised", "standing", "transition", "written",
 ]  # fmt: skip
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -89,6 +91,20 @@ def everything_learnt() -> LearnerMetrics:
     metrics.learns(12, frozen=True)
     metrics.state(0, "running")
     metrics.restarted("fenced")
+    metrics.rebalanced()
+    metrics.restored(0.2)
+    metrics.answered("/metrics", 200)
+    return metrics
+
+
+def everything_sent() -> SinkMetrics:
+    """Metrics of sinks in which each thing has happened."""
+    metrics = SinkMetrics()
+    metrics.requested("webhook", 0.3, again=True)
+    metrics.settled([("webhook", "delivered"), ("audiences", "dead_letter")])
+    metrics.oldest(0, "webhook", 12.5)
+    metrics.state(0, "running")
+    metrics.restarted("kafka")
     metrics.rebalanced()
     metrics.restored(0.2)
     metrics.answered("/metrics", 200)

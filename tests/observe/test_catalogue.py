@@ -8,14 +8,18 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 
 from schemas.access import Role
-from tests.observe.support import everything, everything_learnt
+from tests.observe.support import everything, everything_learnt, everything_sent
 from tests.support.packages import need_programs
 from worker.kafka.partition import cause_of
 from worker.observe.catalogue import CATALOGUE, FAMILIES, RESTART_CAUSES, families_of
 from worker.observe.family import ENDINGS, SERIES_MAX
 from worker.observe.metrics import Metrics
 
-SHOWN: dict[Role, Callable[[], Metrics]] = {"worker": everything, "trainer": everything_learnt}
+SHOWN: dict[Role, Callable[[], Metrics]] = {
+    "worker": everything,
+    "trainer": everything_learnt,
+    "sinks": everything_sent,
+}
 PROCESS = "process_"  # of Prometheus' own client
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
-from tests.observe.support import Lines, everything, everything_learnt, raised
+from tests.observe.support import Lines, everything, everything_learnt, everything_sent, raised
 from worker.observe.harmless import TEXT_MAX, TRACEBACK_MAX
 from worker.observe.health import STALE_SECONDS, STATES, Health
 from worker.observe.http import HttpServer
@@ -30,7 +30,11 @@ def families(metrics: Metrics) -> dict[str, Metric]:
     return {family.name + endings.get(family.type, ""): family for family in metrics.registry.collect()}
 
 
-SHOWN = {"Metrics": families(everything()), "Metrics of the trainer": families(everything_learnt())}
+SHOWN = {
+    "Metrics": families(everything()),
+    "Metrics of the trainer": families(everything_learnt()),
+    "Metrics of the sinks": families(everything_sent()),
+}
 
 
 def rows(heading: str) -> dict[str, list[str]]:

@@ -32,3 +32,11 @@ def trainer(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption 
     from worker.agents.trainer import run as work
 
     run(work(settings_of(bootstrap_servers, topic_prefix)))
+
+
+@app.command(short_help="Carry triggers and segment changes to other systems.")
+def sinks(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None) -> None:
+    """Send triggers as signed webhooks and segment changes as audience events, until SIGTERM."""
+    from worker.agents.sinks import run as work
+
+    run(work(settings_of(bootstrap_servers, topic_prefix)))

@@ -63,6 +63,7 @@ def topics_check(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOp
 def topics_acls(
     worker_principal: Annotated[str | None, _principal("runs shoal worker")] = None,
     trainer_principal: Annotated[str | None, _principal("runs shoal trainer")] = None,
+    sinks_principal: Annotated[str | None, _principal("runs shoal sinks")] = None,
     operator_principal: Annotated[str | None, _principal("runs the other commands")] = None,
     producer_principal: Annotated[str | None, _principal("writes events")] = None,
     consumer_principal: Annotated[str | None, _principal("acts upon the results")] = None,
@@ -79,6 +80,7 @@ def topics_acls(
     principals: dict[Role, str | None] = {
         "worker": worker_principal,
         "trainer": trainer_principal,
+        "sinks": sinks_principal,
         "operator": operator_principal,
         "producer": producer_principal,
         "consumer": consumer_principal,

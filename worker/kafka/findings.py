@@ -67,7 +67,7 @@ class Circumstances:
 
     def is_decisive(self, topic: Topic) -> bool:
         """Whether a wrong setting of the topic is fatal."""
-        return topic.name in DECISIVE[self.role]
+        return topic.name in DECISIVE.get(self.role, set())
 
 
 def full_name(settings: Settings, topic: Topic) -> str:

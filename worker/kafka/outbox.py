@@ -78,6 +78,19 @@ class Outbox:
         """Add changes of what the trainer knows, its progress last."""
         self._of("learner-state").extend((key, value, []) for key, value in records)
 
+    def take_audience_events(self, events: Iterable[tuple[bytes, bytes]]) -> None:
+        """Add audience events, each with its user's key."""
+        if made := [(key, event, Headers()) for key, event in events]:
+            self._of("audience-events").extend(made)
+
+    def take_sink_dead_letters(self, letters: Iterable[dict[str, Any]]) -> None:
+        """Add what no sink could deliver."""
+        headers = _headers_of("sink-dead-letters", self.prefix, dict.__getitem__)
+        for letter in letters:
+            self._of("sink-dead-letters").append(
+                (letter["record_id"].encode(), msgspec.json.encode(letter), headers(letter))
+            )
+
     def _of(self, topic: str) -> list[Outgoing]:
         return self.records.setdefault(topic, [])
 

@@ -22,6 +22,7 @@ __all__ = ["CATALOGUE", "FAMILIES", "RESTART_CAUSES", "families_of", "label_rows
 TO_COMMIT = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 LATENESS = (0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 TRANSACTION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REQUEST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESTORE = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 RESTART_CAUSES = ("fenced", "engine", "revoked", "in_doubt", "timeout", "kafka", "unexpected")
@@ -38,10 +39,12 @@ THRESHOLD = Values("numbers that definitions compare a target's probability with
 TRAIT = Values("traits that the definitions declare", TRAITS_MAX)
 TRAIT_VALUE = Values("the trait's 20 most frequent values, and `other`", 21)
 VERSION = Values("of what is in force", 8)
+SINK = of("webhook", "audiences")
 OWN = Values("the settings", 1)
 BUILT = Values("what is installed", 1)
 BUILD = {"version": BUILT, "python": BUILT, "numba": BUILT}
-BOTH: tuple[Role, ...] = ("worker", "trainer")
+EVERY_ROLE: tuple[Role, ...] = ("worker", "trainer", "sinks")
+SINKS: tuple[Role, ...] = ("sinks",)
 TRAINER: tuple[Role, ...] = ("trainer",)
 
 CATALOGUE: tuple[Family, ...] = (
@@ -140,21 +143,21 @@ CATALOGUE: tuple[Family, ...] = (
         "How long it took to read a partition's state back",
         "Slow: the state topic isn't compacted (`shoal topics check`), or has grown beyond one partition's share: "
         "more users, more partitions",
-        roles=BOTH, buckets_seconds=RESTORE),
+        roles=EVERY_ROLE, buckets_seconds=RESTORE),
     Family("shoal_task_restarts_total", "counter", "restarts",
         "Times a partition gave up everything and began again; a few come with every rebalance or broker restart",
         "Steady: the log says why, under `The partition starts again`. In a trainer `fenced` comes with every `shoal "
         "models freeze` and `rollback`",
-        {"cause": of(*RESTART_CAUSES)}, roles=BOTH),
+        {"cause": of(*RESTART_CAUSES)}, roles=EVERY_ROLE),
     Family("shoal_rebalances_total", "counter", "rebalances",
         "Assignments that the group has given this process",
         "Steady: workers come and go. Give each a stable `SHOAL_INSTANCE_ID`, look for restarts and for pauses beyond "
         "`SHOAL_SESSION_TIMEOUT_MS`",
-        roles=BOTH),
+        roles=EVERY_ROLE),
     Family("shoal_partitions", "gauge", "partitions",
         "Partitions that this process owns, by how they are",
         "Anything but `running` for long: `/ready` says why. `stopped` needs a person",
-        {"state": of(*STATES)}, roles=BOTH),
+        {"state": of(*STATES)}, roles=EVERY_ROLE),
     Family("shoal_input_partitions", "gauge", "partitions",
         "Partitions that the input has; the sum of `shoal_partitions` over all workers should be as many",
         "Fewer are owned: workers are missing, or can't join the group"),
@@ -193,15 +196,16 @@ CATALOGUE: tuple[Family, ...] = (
     Family("shoal_build_info", "info", "1",
         "What runs",
         "More than one version for long: an update got stuck",
-        BUILD, roles=BOTH),
+        BUILD, roles=EVERY_ROLE),
     Family("shoal_series_left_out", "gauge", "series",
         "Gauges that aren't shown because their family has as many series as it may have",
         "Above 0: definitions compare probabilities with very many thresholds, or declare traits of very many values",
-        roles=BOTH),
+        roles=EVERY_ROLE),
     Family("shoal_http_requests_total", "counter", "requests",
         "Requests that were answered at `/live`, `/ready` and `/metrics`",
         "503 at `/live`: the event loop stands still. 404: somebody looks for what isn't here",
-        {"path": of("/live", "/ready", "/metrics", "other"), "status": of("200", "404", "405", "503")}, roles=BOTH),
+        {"path": of("/live", "/ready", "/metrics", "other"), "status": of("200", "404", "405", "503")},
+        roles=EVERY_ROLE),
     Family("shoal_model_info", "info", "1",
         "The latest model that this trainer has published",
         "Old while samples come in: see `shoal_models_frozen`, and whether there is news in the log",
@@ -301,6 +305,22 @@ CATALOGUE: tuple[Family, ...] = (
         "Records that are yet to be learnt from",
         "Growing: see `/ready` and the log",
         roles=TRAINER),
+    Family("shoal_sink_deliveries_total", "counter", "records",
+        "What became of the records that a sink takes: `delivered`; `expired`, a trigger whose `expires_at` was over; "
+        "`erased`, about a user who was erased since; `dead_letter`, refused or failing for good. `again` counts "
+        "requests that are made again",
+        "`dead_letter`: `sink-dead-letters` has reason, status and place. `again` without `delivered`: the endpoint is "
+        "down. `expired`: it was, for long",
+        {"sink": SINK, "result": of("delivered", "expired", "erased", "dead_letter", "again")}, roles=SINKS),
+    Family("shoal_sink_delivery_seconds", "histogram", "s",
+        "How long a request to an endpoint took, answered or not",
+        "Near `SHOAL_SINKS_TIMEOUT_MS`: the endpoint is too slow; it has the trigger perhaps, and gets it again",
+        {"sink": SINK}, roles=SINKS, buckets_seconds=REQUEST),
+    Family("shoal_sink_lag_seconds", "gauge", "s",
+        "How long the oldest record has been waiting that a sink has taken up and not delivered yet",
+        "Growing: the endpoint is down or too slow, see the log. Nothing is lost while the topics keep it: triggers "
+        "for 7 days, changes for 30",
+        {"sink": SINK}, roles=SINKS),
 )  # fmt: skip
 FAMILIES: Mapping[str, Family] = {family.name: family for family in CATALOGUE}
 

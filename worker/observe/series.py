@@ -58,24 +58,28 @@ class Histogram:
 
     def __init__(self, name: str) -> None:
         self.family = FAMILIES[name]
-        bounds = self.family.buckets_seconds
-        self._bounds = np.array(bounds, np.float64)
-        self._counts = np.zeros(len(bounds) + 1, np.int64)
-        self._sum = 0.0
+        self._bounds = np.array(self.family.buckets_seconds, np.float64)
+        self._spread: dict[Labels, tuple[npt.NDArray[np.int64], float]] = {
+            labels: (self._nothing(), 0.0) for labels in self.family.first
+        }
 
-    def observe(self, seconds: npt.ArrayLike) -> None:
+    def _nothing(self) -> npt.NDArray[np.int64]:
+        return np.zeros(len(self._bounds) + 1, np.int64)
+
+    def observe(self, seconds: npt.ArrayLike, *labels: str) -> None:
         """Take in any number of observations; clocks that disagree may make some negative: they count as 0."""
         values = np.maximum(np.asarray(seconds, np.float64), 0.0).ravel()
         buckets = np.searchsorted(self._bounds, values)  # the first bound that isn't smaller
-        self._counts += np.bincount(buckets, minlength=len(self._counts))
-        self._sum += float(values.sum())
+        counts, total = self._spread.get(labels) or (self._nothing(), 0.0)
+        counts += np.bincount(buckets, minlength=len(counts))
+        self._spread[labels] = counts, total + float(values.sum())
 
     def collected(self) -> Metric:
         """The series as Prometheus reads them."""
         ends = [*map(floatToGoString, self._bounds.tolist()), "+Inf"]
-        buckets = list(zip(ends, np.cumsum(self._counts).tolist(), strict=True))
-        family = HistogramMetricFamily(self.family.base, self.family.meaning)
-        family.add_metric((), buckets, self._sum)
+        family = HistogramMetricFamily(self.family.base, self.family.meaning, labels=tuple(self.family.labels))
+        for labels, (counts, total) in self._spread.items():
+            family.add_metric(labels, list(zip(ends, np.cumsum(counts).tolist(), strict=True)), total)
         return family
 
 

@@ -1,0 +1,171 @@
+"""A partition's sinks at work between a restore and the first doubt: read, deliver, commit what is through.
+
+The rule: an offset moves when everything before it has an outcome, in the transaction that writes dead letters and
+audience events. How much is read ahead is bounded; while an endpoint doesn't answer nothing more is read, and the
+topics keep it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, OffsetAndMetadata, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from schemas.control import EraseCommand
+from worker.kafka import clients
+from worker.kafka.beginning import over_size
+from worker.kafka.context import Context
+from worker.kafka.outbox import Outbox
+from worker.kafka.transaction import TooLarge, Transactions
+from worker.observe.logs import log
+from worker.observe.sinks import SinkMetrics
+from worker.sinks.lane import Lane
+from worker.sinks.parcels import Outcome, Received
+
+__all__ = ["Delivering"]
+
+WAIT_MS = 200
+COMMIT_SECONDS = 0.5
+CLOSE_SECONDS_MAX = 8.0  # for requests under way when the partition is given up
+
+
+class Delivering:
+    """What is on its way from one partition, and how it gets further."""
+
+    def __init__(self, context: Context, partition: int, metrics: SinkMetrics, transactions: Transactions) -> None:
+        self.context, self.partition, self.metrics = context, partition, metrics
+        self.settings = context.settings
+        self.committed_at = time.monotonic()
+        self._transactions = transactions
+        self._consumer: AIOKafkaConsumer = clients.consumer(self.settings)
+        self._lanes: Mapping[TopicPartition, Lane] = {}
+        self._through: list[tuple[str, Outcome]] = []  # since the last commit, with the sink's name
+        self._saved: dict[TopicPartition, int] = {}
+        self._erased_ms: dict[str, int] = {}
+        self._commands_seen = 0
+
+    @property
+    def lag_records(self) -> int:
+        """Nothing that a restart of the process would help with: deliveries wait for endpoints, and say so."""
+        return 0
+
+    def is_erased(self, user_id: str, timestamp_ms: int) -> bool:
+        """Whether a user was erased after a record about her was written."""
+        return timestamp_ms < self._erased_ms.get(user_id, 0)
+
+    async def begin(self, lanes: Mapping[TopicPartition, Lane], offsets: Mapping[TopicPartition, int]) -> None:
+        """Begin where the offsets say, or where the settings do. Raises KafkaError, TimeoutError."""
+        self._lanes, self._saved = lanes, dict(offsets)
+        async with asyncio.timeout(2 * self.settings.request_timeout_ms / 1000):
+            await self._consumer.start()
+            places = list(lanes)
+            self._consumer.assign(places)
+            earliest = self.settings.start == "earliest"
+            first = await (self._consumer.beginning_offsets if earliest else self._consumer.end_offsets)(places)
+        for place in places:
+            self._consumer.seek(place, offsets.get(place, first[place]))
+
+    async def turn(self) -> None:
+        """Do what there is to do: once."""
+        self._take_commands()
+        await self._read()
+        for lane in self._lanes.values():
+            self._through += [(lane.sink.name, outcome) for outcome in lane.through()]
+        if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
+            await self._commit()
+        self._show()
+
+    async def end(self) -> None:
+        """Let requests under way end, and commit what is through."""
+        async with asyncio.TaskGroup() as closing:
+            for lane in self._lanes.values():
+                closing.create_task(lane.close(CLOSE_SECONDS_MAX))
+        for lane in self._lanes.values():
+            self._through += [(lane.sink.name, outcome) for outcome in lane.through()]
+        if self.partition in self.context.membership.owned:
+            await self._commit()
+
+    async def close(self) -> None:
+        """Give up what is on its way, and put the consumer away."""
+        for lane in self._lanes.values():
+            await lane.close(0)
+        self.metrics.forget(self.partition)
+        await clients.discard_consumer(self._consumer)
+
+    def _take_commands(self) -> None:
+        """Take note of who is erased: nothing written about her before is delivered any more."""
+        for issued in self.context.control.since(self._commands_seen):
+            self._commands_seen = issued.offset + 1
+            if isinstance(issued.command, EraseCommand):
+                at_ms = round(datetime.fromisoformat(issued.command.requested_at).timestamp() * 1000)
+                self._erased_ms[issued.command.user_id] = at_ms
+
+    async def _read(self) -> None:
+        """Take what has come, where there is room; else wait a moment."""
+        room = {place: lane.room for place, lane in self._lanes.items() if lane.room > 0}
+        if not room:
+            await asyncio.sleep(WAIT_MS / 1000)
+            return
+        try:
+            found = await self._consumer.getmany(*room, timeout_ms=WAIT_MS, max_records=min(room.values()))
+        except OffsetOutOfRangeError:
+            await self._after_a_gap()
+            return
+        for place, records in found.items():
+            self._lanes[place].take([self._received(place, record) for record in records])
+
+    def _received(self, place: TopicPartition, record: ConsumerRecord) -> Received:
+        topic = self._lanes[place].sink.topic
+        return Received(topic, place.partition, record.offset, record.timestamp, record.key or b"", record.value or b"")
+
+    async def _after_a_gap(self) -> None:
+        """Go on at the first record that is there where the next one isn't: retention was faster."""
+        places = list(self._lanes)
+        begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
+        for place in places:
+            offset = await self._consumer.position(place)
+            if not begins[place] <= offset <= ends[place]:
+                log("sinks").error(
+                    "Records were deleted before they were delivered; what is left is delivered.", topic=place.topic,
+                    partition=place.partition, records=max(0, begins[place] - offset),
+                )  # fmt: skip
+                self._consumer.seek(place, begins[place])
+
+    async def _commit(self) -> None:
+        offsets = {place: await self._offset(place, lane) for place, lane in self._lanes.items()}
+        moved = {place: offset for place, offset in offsets.items() if offset != self._saved.get(place)}
+        if not moved:
+            self.committed_at = time.monotonic()
+            return
+        membership, outbox = self.context.membership, self._outbox([outcome for _, outcome in self._through])
+        copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
+        async with membership.lock(self.partition):
+            try:
+                await self._transactions.commit(outbox, copies, lambda: self.partition in membership.owned)
+            except TooLarge as refused:
+                raise over_size(self.partition, str(refused)) from refused
+        self.committed_at, self._saved = time.monotonic(), offsets
+        self.metrics.settled((sink, outcome.result) for sink, outcome in self._through)
+        self._through = []
+        self._transactions.assert_no_doubt()
+
+    async def _offset(self, place: TopicPartition, lane: Lane) -> int:
+        """The next offset that has no outcome yet; with none under way where the consumer is, beyond markers."""
+        oldest = lane.oldest
+        return oldest.offset if oldest is not None else int(await self._consumer.position(place))
+
+    def _outbox(self, outcomes: Sequence[Outcome]) -> Outbox:
+        outbox = Outbox(self.settings.topic_prefix)
+        outbox.take_audience_events((outcome.key, outcome.event) for outcome in outcomes if outcome.event is not None)
+        outbox.take_sink_dead_letters(outcome.letter for outcome in outcomes if outcome.letter is not None)
+        return outbox
+
+    def _show(self) -> None:
+        """Say since when each sink's oldest record waits."""
+        now_ms = time.time_ns() // 1_000_000
+        for lane in self._lanes.values():
+            oldest = lane.oldest
+            waits = 0.0 if oldest is None else max(0, now_ms - oldest.timestamp_ms) / 1000
+            self.metrics.oldest(self.partition, lane.sink.name, waits)
