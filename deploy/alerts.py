@@ -159,6 +159,15 @@ ALERTS: tuple[Alert, ...] = (
         "count_over_time(shoal:campaign_fired:rate1h[7d]) > 1440",
         "{{ $labels.campaign }} of {{ $labels.deployment }} fires unusually often or seldom",
         "Its hourly rate is {{ $value | humanize }} a second away from the week's mean."),
+    Alert("ShoalSinkBehind", "page", "10m",
+        "max by (deployment, sink) (shoal_sink_lag_seconds) > 600",
+        "{{ $labels.sink }} of {{ $labels.deployment }} is {{ $value | humanizeDuration }} behind",
+        "Its endpoint is down or too slow: what campaigns decided reaches nobody."),
+    Alert("ShoalSinkDeadLetters", "ticket", "0m",
+        'sum by (deployment, sink, result) (increase(shoal_sink_deliveries_total{result=~"dead_letter|expired"}[1h]))'
+        " > 0",
+        "{{ $value | humanize }} records for {{ $labels.sink }} of {{ $labels.deployment }}: {{ $labels.result }}",
+        "They were refused for good, or came too late to be sent."),
 )  # fmt: skip
 
 

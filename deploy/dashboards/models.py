@@ -6,6 +6,7 @@ __all__ = ["MODELS"]
 
 RATE = "[$__rate_interval]"
 BY_MODEL = "{{target}} {{model}}"
+ALARMS = at("shoal_drift_alarms_total")
 LIVE_PRECISION = at("shoal_model_precision", target="~$target", model="live")
 LIVE_RECALL = at("shoal_model_recall", target="~$target", model="live")
 
@@ -20,8 +21,8 @@ GLANCE = Row(100, "Is the learning well?", (
         Query(f"max({at('shoal_learner_lag_records')})"),
     ), kind="stat", width=4, height=4, steps=((None, GREEN), (10_000, ORANGE)), alerts=("ShoalTrainerNotLearning",)),
     Panel(2, "Age of the model in force", "The partitions' clock, less the time up to which the model has learnt.", (
-        Query(f"max({at('shoal_partition_clock_timestamp_seconds')}) - "
-              f"min({at('shoal_model_trained_until_timestamp_seconds')})"),
+        Query(f"max(max by (deployment) ({at('shoal_partition_clock_timestamp_seconds')}) - "
+              f"min by (deployment) ({at('shoal_model_trained_until_timestamp_seconds')}))"),
     ), unit="s", kind="stat", width=4, height=4, steps=((None, GREEN), (604_800, ORANGE)), alerts=("ShoalModelStale",)),
     Panel(3, "Frozen", "Whether somebody has stopped new models.", (
         Query(f"max({at('shoal_models_frozen')})"),
@@ -33,7 +34,7 @@ GLANCE = Row(100, "Is the learning well?", (
         Query(f"max({at('shoal_feature_psi')})"),
     ), kind="stat", width=4, height=4, steps=((None, GREEN), (0.1, ORANGE), (0.2, RED))),
     Panel(6, "Alarms today", "Changes within 24 hours that are no chance.", (
-        Query(f"sum(increase({at('shoal_drift_alarms_total')}[24h]))"),
+        Query(f"clamp_min(sum({ALARMS}) - (sum({ALARMS} offset 24h) or vector(0)), 0)"),
     ), kind="stat", width=4, height=4, steps=((None, GREEN), (1, ORANGE))),
 ))  # fmt: skip
 
@@ -87,8 +88,8 @@ LEARNING = Row(103, "What is it learnt from, and who uses it?", (
     )),
     Panel(33, "Models", "Versions in force on the partitions, lowest and highest. Apart for long: refused, or a "
           "partition that doesn't run.", (
-        Query(f"min({at('shoal_model_version')})", "lowest"),
-        Query(f"max({at('shoal_model_version')})", "highest"),
+        Query(f"min by (deployment) ({at('shoal_model_version')})", "{{deployment}} lowest"),
+        Query(f"max by (deployment) ({at('shoal_model_version')})", "{{deployment}} highest"),
     )),
     Panel(34, "Models published, in an hour", "One a minute for long: the learning finds no rest.", (
         Query(f"sum(increase({at('shoal_models_published_total')}[1h]))", "models"),

@@ -128,9 +128,9 @@ RESTARTS = Row(103, "What restarts?", (
     Panel(34, "Since the process began", "A saw is a process that dies over and over.", (
         Query(f"time() - {at('process_start_time_seconds', job='~shoal.*')}", "{{job}} {{instance}}"),
     ), unit="s"),
-    Panel(35, "Restoring a partition", "Mean time to read its state back, over the last hour of restores.", (
-        Query(f"sum(increase({at('shoal_restore_seconds_sum')}[1h])) / "
-              f"clamp_min(sum(increase({at('shoal_restore_seconds_count')}[1h])), 1)", "mean"),
+    Panel(35, "Restoring a partition", "Mean time to read its state back, of all restores since the processes began.", (
+        Query(f"sum by (job) ({at('shoal_restore_seconds_sum')}) / "
+              f"clamp_min(sum by (job) ({at('shoal_restore_seconds_count')}), 1)", "{{job}}"),
     ), unit="s", steps=((None, GREEN), (20, RED))),
 ))  # fmt: skip
 

@@ -92,6 +92,23 @@ DECIDED = Row(102, "Campaigns", (
     ), kind="bargauge"),
 ))  # fmt: skip
 
+DELIVERED = Row(103, "Sinks", (
+    Panel(30, "Deliveries, by what became of them", "Per second. `again` are requests made again; `dead_letter` and "
+          "`expired` never arrived.", (
+        Query(f"sum by (sink, result) (rate({at('shoal_sink_deliveries_total')}{RATE}))", "{{sink}} {{result}}"),
+    ), unit="cps", alerts=("ShoalSinkDeadLetters",)),
+    Panel(31, "How long the oldest waits, by sink", "Grows while the endpoint is down or too slow. Nothing is lost "
+          "meanwhile but what expires.", (
+        Query(f"max by (deployment, sink) ({at('shoal_sink_lag_seconds')})", "{{deployment}} {{sink}}"),
+    ), unit="s", steps=((None, GREEN), (600, RED)), alerts=("ShoalSinkBehind",)),
+    Panel(32, "Requests", "How long an endpoint takes to answer.", (
+        Query("histogram_quantile(0.99, sum by (sink, le) (rate("
+              f"{at('shoal_sink_delivery_seconds_bucket')}[5m])))", "{{sink}} p99"),
+        Query("histogram_quantile(0.5, sum by (sink, le) (rate("
+              f"{at('shoal_sink_delivery_seconds_bucket')}[5m])))", "{{sink}} p50"),
+    ), unit="s"),
+))  # fmt: skip
+
 SEGMENTS = Dashboard(
     uid="shoal-segments",
     title="Shoal: segments and campaigns",
@@ -101,5 +118,5 @@ SEGMENTS = Dashboard(
         Variable("segment", "Segment", "shoal_members"),
         Variable("campaign", "Campaign", "shoal_decisions_total"),
     ),
-    rows=(GLANCE, SIZES, DECIDED),
+    rows=(GLANCE, SIZES, DECIDED, DELIVERED),
 )

@@ -1,11 +1,13 @@
 """Grafana's dashboards on a real Prometheus that scrapes real processes: every query of every panel has an answer."""
 
 import math
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.kafka.working import got
 from tests.support.grafana import Asked, asked, variables
 from tests.support.kafka.broker import Broker
 from tests.support.prometheus import Prometheus, QueryFailed
@@ -49,6 +51,15 @@ def test_every_query_of_every_panel_and_variable_has_an_answer(world: Watched) -
     print(f"{count} queries of {len(FILES)} dashboards")  # noqa: T201
     assert not wrong, "\n".join(wrong)
     assert len(FILES) == 3
+
+
+def test_prometheus_own_linter_is_pleased_with_what_is_scraped(world: Watched) -> None:
+    """`promtool check metrics` on the page of each role, as it really is."""
+    for process in world.processes:
+        page = got(process.http_port, "/metrics")[1]
+        check = ["promtool", "check", "metrics"]
+        linted = subprocess.run(check, input=page, text=True, capture_output=True, check=False)
+        assert (linted.returncode, linted.stderr) == (0, ""), process.name
 
 
 def test_an_empty_answer_and_a_wrong_query_are_found(world: Watched) -> None:

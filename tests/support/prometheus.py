@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from tests.support.packages import need_programs
 
-__all__ = ["SCRAPE_SECONDS", "Prometheus", "QueryFailed"]
+__all__ = ["SCRAPE_SECONDS", "Prometheus", "QueryFailed", "free_port"]
 
 SCRAPE_SECONDS = 1
 START_SECONDS_MAX = 60.0
@@ -38,7 +38,7 @@ class Prometheus:
     def __init__(self, rules: str | None = None) -> None:
         need_programs(prometheus="prometheus")
         self._folder = Path(tempfile.mkdtemp(prefix="shoal-prometheus-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._targets = self._folder / "targets.json"
         self.scrape(())
         (self._folder / "prometheus.yml").write_text(json.dumps(self._configuration(rules)))
@@ -129,7 +129,8 @@ class Prometheus:
                 raise QueryFailed(json.load(error)["error"]) from error
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on just now."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])

@@ -16,7 +16,9 @@ from deploy.alerts import rules
 from tests.kafka.working import wait_until
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.deployment import Deployment, run
+from tests.support.kafka.worker_process import Process
 from tests.support.prometheus import Prometheus
+from tests.support.receiver import Receiver
 from worker.core.effects import iso
 from worker.files.configuration import SHIPPED_DEFINITIONS
 from worker.kafka import writing
@@ -29,6 +31,7 @@ __all__ = ["Watched", "watched"]
 DAYS, USERS = 55, 300
 INCIDENTS = ("spike@18", "outage@22", "backlog@24", "drift@30")
 SETTLE_SECONDS = 5  # so that every rate has seen the end
+SECRET = "whsec_" + 43 * "A" + "="
 LIVE: dict[str, Any] = {
     "version": 1,
     "segments": [{"id": "waiting", "enter": "cart_items > 0 and time_since_cart_add >= 1s"}],
@@ -41,6 +44,7 @@ class Watched:
     """What there is to ask."""
 
     prometheus: Prometheus
+    processes: list[Process]
     shop: Deployment
     live: Deployment
 
@@ -51,19 +55,21 @@ def watched(broker: Broker, prefix: str) -> Iterator[Watched]:
     text = SHIPPED_DEFINITIONS.read_text(encoding="utf-8")
     quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 1_000}
     with (
-        Prometheus(rules()) as prometheus,
+        Prometheus(rules().replace("interval: 1m", "interval: 1s")) as prometheus,
+        Receiver() as receiver,
         Deployment(broker, f"{prefix}shop.", definitions=text) as shop,
         Deployment(broker, f"{prefix}live.", partitions=1, definitions=LIVE, clock="wall", grace_ms=200) as live,
     ):
         worker, trainer = shop.start_worker("worker"), shop.start_worker("trainer", role="trainer", **quick)
         second = live.start_worker("live")
+        sinks = live.start_worker("sinks", role="sinks", webhook_url=receiver.url, webhook_secret=SECRET)
         prometheus.scrape([
             ("shoal-worker", "shop", worker.http_port), ("shoal-trainer", "shop", trainer.http_port),
-            ("shoal-worker", "live", second.http_port),
+            ("shoal-worker", "live", second.http_port), ("shoal-sinks", "live", sinks.http_port),
         ])  # fmt: skip
-        wait_until(lambda: len(prometheus.query("up == 1")) == 3, "not everything is scraped")
+        wait_until(lambda: len(prometheus.query("up == 1")) == 4, "not everything is scraped")
         _live_through(shop, live, prometheus)
-        yield Watched(prometheus, shop, live)
+        yield Watched(prometheus, [worker, trainer, sinks], shop, live)
 
 
 def _live_through(shop: Deployment, live: Deployment, prometheus: Prometheus) -> None:
@@ -78,7 +84,9 @@ def _live_through(shop: Deployment, live: Deployment, prometheus: Prometheus) ->
             triggers = [msgspec.json.decode(record.value) for record in shop.read("campaign-triggers")]
             simulation.react(triggers[told:])
             told = len(triggers)
-    time.sleep(SETTLE_SECONDS)
+    for second in range(SETTLE_SECONDS):
+        feed_live(live, DAYS + 1 + second)
+        time.sleep(1)
 
 
 def _days(simulation: Simulation) -> Iterator[list[Written]]:
@@ -96,12 +104,14 @@ def _days(simulation: Simulation) -> Iterator[list[Written]]:
 def feed_live(live: Deployment, number: int) -> None:
     """Write a few carts, of now."""
     now = iso(time.time_ns() // 1_000_000)
-    events = [
-        {"messageId": f"m-{number}-{user}", "userId": f"u-{number}-{user}", "timestamp": now, "type": "track",
-         "event": "Product Added", "properties": {"product_id": "p-1", "price": 10, "quantity": 1}}
-        for user in range(5)
-    ]  # fmt: skip
-    live.feed([(event["userId"].encode(), msgspec.json.encode(event)) for event in events])  # type: ignore[attr-defined]
+    for user in (f"u-{number}-{count}" for count in range(5)):
+        usual = {"userId": user, "timestamp": now}
+        events = [
+            {"messageId": f"i-{user}", "type": "identify", "traits": {"consent": {"email": True}}},
+            {"messageId": f"c-{user}", "type": "track", "event": "Product Added",
+             "properties": {"product_id": "p-1", "price": 10, "quantity": 1}},
+        ]  # fmt: skip
+        live.feed([(user.encode(), msgspec.json.encode({**usual, **event})) for event in events])
 
 
 async def _write(shop: Deployment, records: list[Written]) -> int:

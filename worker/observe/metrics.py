@@ -74,10 +74,12 @@ class Metrics:
         self._conversions.add_all((c.campaign, c.variant or "") for c in effects.conversions)
         self._samples.add_all((s.target, str(s.label)) for s in effects.samples)
         self._transaction.observe(seconds)
-        self._to_commit.observe((wall_ms - np.array(arrivals_ms, np.int64)) / 1000)
+        if arrivals_ms:
+            self._to_commit.observe((wall_ms - np.array(arrivals_ms, np.int64)) / 1000)
         if grace_ms is not None:
-            late = [wall_ms - grace_ms - _ms(t) for t in effects.transitions if t.cause == "timer"]
-            self._lateness.observe(np.array(late, np.int64) / 1000)
+            for transition in effects.transitions:
+                if transition.cause == "timer":
+                    self._lateness.observe((wall_ms - grace_ms - _ms(transition)) / 1000)
         if effects.evaluations:
             self._evaluated = wall_ms / 1000
 
