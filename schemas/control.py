@@ -15,34 +15,106 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Lift(Record):
-    """The difference to the holdout's conversion rate, with its bounds."""
+class Interval(Record):
+    """An estimate with two pairs of bounds, each right 95 times in 100.
+
+    `low` and `high` hold at all times together, however often one looks; `fixed_low` and `fixed_high` hold for whoever
+    looks once, at a time fixed before.
+    """
 
     estimate: Number
     low: Number
     high: Number
+    fixed_low: Number
+    fixed_high: Number
+
+
+class Lift(Record):
+    """What an arm brought over its control, by user at her first decision."""
+
+    conversion: Interval = Field(description="Difference of the shares who converted.")
+    conversion_relative: Interval | None = Field(description="As a share of the control's; 0.1: a tenth more.")
+    revenue: Interval | None = Field(description="Difference of the revenue per user.")
+    revenue_relative: Interval | None
+    additional_converted: Number = Field(description="Users who converted because of it.")
+    additional_revenue: Number | None
+    cost: NotNegative = Field(description="Of what these users were sent within their windows.")
+    roi: Interval | None = Field(description="(Additional revenue - cost) / cost; null without cost.")
+    cost_per_acquisition: NotNegative | None = Field(
+        description="Cost by additional converted user; null unless there are any."
+    )
 
 
 class ResultGroup(Record):
-    """One variant of a campaign, or its holdout."""
+    """One arm of a campaign: a variant, its own holdout, or the global holdout."""
 
-    variant: str | None = Field(description="`holdout` for those held out; null without variants.")
-    decisions: int = Field(ge=0)
-    converted: int = Field(ge=0, description="Decisions with a conversion.")
+    arm: Literal["variant", "holdout", "global_holdout"]
+    variant: str | None = Field(description="Null for holdouts, and without variants.")
+    share: Annotated[int | float, Field(ge=0, le=1)] = Field(description="Planned, of all users.")
+    users: int = Field(ge=0, description="Assigned, each at her first decision.")
+    limited: int = Field(ge=0, description="Of these left out of the comparison: a limit stood in the way, in any arm.")
+    fired: int = Field(ge=0, description="Users to whom at least one decision fired; likewise below.")
+    sent: int = Field(ge=0)
+    clicked: int = Field(ge=0)
+    converted: int = Field(ge=0, description="Users so far, those whose window is open included.")
+    decisions_fired: int = Field(ge=0)
     conversions: int = Field(ge=0)
-    amount: NotNegative
+    revenue: NotNegative
     cost: NotNegative
-    lift: Lift | None = Field(description="Null for the holdout, and while there is too little to say.")
+    judged: int = Field(ge=0, description="Users compared: not limited, and their window is over.")
+    judged_converted: int = Field(ge=0)
+    conversion_rate: Number | None = Field(description="Of the judged.")
+    revenue_per_user: Number | None = Field(description="Of the judged.")
+    click_rate: Number | None = Field(description="Clicked by sent.")
+    observed: int = Field(ge=0, description="Users compared who were observed four weeks after.")
+    retention: Number | None = Field(description="Share of the observed who were still active.")
+    lift: Lift | None = Field(description="Null for the control, and while there is too little to say.")
+
+
+class SampleRatio(Record):
+    """Whether users are in the arms by the planned shares."""
+
+    log10_evidence: Number = Field(description="Of a mismatch, log10 of a Bayes factor; 9999 for certain.")
+    mismatch: bool = Field(description="3 or more: once in 1,000 sound campaigns, however often one looks.")
+
+
+class LiftPoint(Record):
+    """The lift of an arm as it stood at the end of a day."""
+
+    at: Timestamp
+    variant: str | None
+    conversion: Interval
+
+
+class EarlierRun(Record):
+    """What the campaign brought under an earlier design."""
+
+    definitions: list[VersionLabel]
+    since: Timestamp
+    until: Timestamp
+    control: Literal["holdout", "global_holdout"] | None
+    groups: list[ResultGroup]
 
 
 class CampaignResult(Record):
-    """What a campaign brought so far; the topic is compacted by campaign."""
+    """What a campaign brought so far, under its present design; the topic is compacted by campaign.
+
+    The campaign `*` stands for all campaigns together, against the global holdout.
+    """
 
     campaign: str = Field(min_length=1)
-    definition: VersionLabel
+    definition: VersionLabel = Field(description="The latest version under which it decided.")
+    definitions: list[VersionLabel] = Field(description="All that had the same design, the latest last.")
     currency: str
+    since: Timestamp = Field(description="The first decision.")
     as_of: Timestamp
+    conversion_event: str | None = Field(description="What counts as a success; null: nothing, or several.")
+    within_seconds: NotNegative | None
+    control: Literal["holdout", "global_holdout"] | None = Field(description="What the variants are compared with.")
     groups: list[ResultGroup]
+    sample_ratio: SampleRatio | None = Field(description="Null where there is nothing to compare.")
+    history: list[LiftPoint] = Field(description="The latest days, oldest first.")
+    earlier: list[EarlierRun] = Field(description="Runs under other designs, the latest first.")
 
 
 class PublishedDefinitions(Record):

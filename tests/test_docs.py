@@ -33,14 +33,22 @@ ALLOWED = {
     "worker.core": PURE,
     "worker.naive": {"worker.naive", "worker.language", "schemas"},
     "worker.learning": {"worker.learning", "worker.language", "schemas"},
+    "worker.lift": {"worker.lift"} | PURE,
     "worker.simulate": {"worker.simulate", "worker.errors"} | PURE,
-    "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.errors"} | PURE,
+    "worker.files": {"worker.files", "worker.simulate", "worker.learning", "worker.lift", "worker.errors"} | PURE,
     "worker.settings": {"worker.errors", "schemas"},
     "worker.observe": {"worker.observe"} | PURE | SET,
     "worker.kafka": {"worker.kafka", "worker.observe"} | PURE | SET,
     "worker.operations": {"worker.operations", "worker.kafka", "worker.files"} | PURE | SET,
     "worker.sinks": {"worker.sinks", "worker.observe"} | PURE | SET,
-    "worker.agents": {"worker.agents", "worker.kafka", "worker.sinks", "worker.observe", "worker.learning"}
+    "worker.agents": {
+        "worker.agents",
+        "worker.kafka",
+        "worker.sinks",
+        "worker.observe",
+        "worker.learning",
+        "worker.lift",
+    }
     | PURE
     | SET,
     "worker.bench": {
@@ -50,6 +58,7 @@ ALLOWED = {
         "worker.files",
         "worker.simulate",
         "worker.learning",
+        "worker.lift",
         "worker.naive",
     }
     | PURE

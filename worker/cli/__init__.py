@@ -16,6 +16,7 @@ from worker.cli import (  # noqa: F401  they declare their commands
     benching,
     feeding,
     inspecting,
+    lifting,
     models,
     offline,
     operating,

@@ -36,7 +36,7 @@ def demo(
     from rich.text import Text
 
     from worker.files import demo as job
-    from worker.files import demo_view
+    from worker.files import demo_view, lift_report
 
     screen = console()
     if as_json or not screen.is_terminal:
@@ -50,6 +50,9 @@ def demo(
         print_json(summary.as_json())
         return
     screen.print(summary.as_table())
+    results = lift_report.read_folder(out)
+    screen.print(lift_report.as_table(results))
+    print("\n".join([*lift_report.sentences(results), f"With pictures: {out / job.REPORT}", ""]))
     print(demo_view.what_next(out, _somebody(out), _called()))
 
 

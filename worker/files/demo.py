@@ -3,7 +3,8 @@
 1. An hour of the shop's events goes through the engine, as a replay would take it.
 2. The triggers that come out are given back to the shop, and some shoppers who got one buy.
 3. What the users teach is learnt, and a model takes effect at a midnight when there is news.
-4. Everything is written into a folder: the outputs, the state, the events themselves and the truth about the shop.
+4. What the campaigns brought is measured, with no knowledge of the truth about the shop.
+5. Everything is written into a folder: the outputs, the state, the events themselves, the truth, the lift report.
 
 So a replay of the folder's events gives the same transitions and decisions, id by id.
 """
@@ -18,24 +19,25 @@ import msgspec
 
 from worker.core.records import Effects
 from worker.core.warming import warm_up
-from worker.files import configuration
+from worker.files import configuration, lift_report
 from worker.files.replay import Job, lessons
 from worker.files.sinks import Folder
 from worker.files.summary import Summary
 from worker.simulate.shop import Incident, Reaction, Settings
 from worker.simulate.stream import Batch, Simulation
 
-__all__ = ["EVENTS", "SHOP", "Moment", "demo"]
+__all__ = ["EVENTS", "REPORT", "SHOP", "Moment", "demo"]
 
 EVENTS = "events.jsonl"
 TRUTH = "truth.json"
+REPORT = "lift.html"
 
 SHOP = Settings(
     users=1_500,
     days=60,
     seed=7,
     incidents=(Incident(kind="spike", day=20.75), Incident(kind="outage", day=40.5)),
-    reaction=Reaction(effect=0.08, effects={"cart_reminder:discount": 0.15, "welcome": 0.03}),
+    reaction=Reaction(effect=0.08, effects={"cart_reminder:discount": 0.25, "welcome": 0.03}),
 )
 
 
@@ -72,6 +74,8 @@ def demo(out: Path, settings: Settings = SHOP, show: Show | None = None) -> Summ
                 show(Moment(job, settings, batch.until_ms, effects))
         job.pass_time()
         folder.write_text(TRUTH, json.dumps(simulation.truth(), indent=1) + "\n")
+        results = job.measures.results(job.engine.clock_ms)
+        folder.write_text(REPORT, lift_report.page(results))
         job.finish()
     seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu_started
     engine = job.engine

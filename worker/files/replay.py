@@ -17,6 +17,7 @@ from worker.core.engine import Engine
 from worker.core.records import Effects
 from worker.core.warming import warm_up
 from worker.files.configuration import Configuration
+from worker.files.lift import Measures
 from worker.files.points import Action, Points
 from worker.files.sinks import Folder
 from worker.files.source import Source
@@ -43,6 +44,7 @@ class Job:
         self.tally = Tally()
         self.engine = engine or Engine(configuration.checked, configuration.mapping, clock="event")
         self.lessons = lessons
+        self.measures = Measures()
         self._written: Snapshot | None = None
         self._write_model()
 
@@ -51,6 +53,8 @@ class Job:
         effects = Effects()
         for followed, midnight_ms in self.engine.by_day(payloads, offsets, wall_ms=wall_ms()):
             effects.add(self._taken(followed))
+            if midnight_ms is not None:
+                self.measures.day(midnight_ms)
             if midnight_ms is not None and self.lessons is not None:
                 effects.add(self._taken(self._learnt_by(midnight_ms, self.lessons)))
         return effects
@@ -81,8 +85,9 @@ class Job:
         self._taken(action(self.engine, wall_ms()))
 
     def finish(self) -> None:
-        """Write the memberships and the state: nothing may follow."""
+        """Write memberships, the campaigns' results and the state: nothing may follow."""
         self.folder.write("memberships", self.engine.memberships())
+        self.folder.write("results", self.measures.results(self.engine.clock_ms))
         configuration = self.configuration
         self.folder.finish(self.engine.to_bytes(), configuration.definitions_text, configuration.mapping_text)
 
@@ -90,6 +95,7 @@ class Job:
         self._write_model()
         self.folder.take(effects)
         self.tally.take(effects)
+        self.measures.take(effects, self.engine.version)
         if self.lessons is not None:
             self.lessons.take(effects)
         return effects

@@ -1,7 +1,8 @@
 """The output folder: a file of JSON lines per topic, the state, and what is needed to read the state again.
 
     segment-changes.jsonl  memberships.jsonl  campaign-decisions.jsonl  campaign-triggers.jsonl  conversions.jsonl
-    messages.jsonl  training-samples.jsonl  observations.jsonl  models.jsonl  dead-letters.jsonl
+    messages.jsonl  training-samples.jsonl  observations.jsonl  models.jsonl
+    campaign-results.jsonl  dead-letters.jsonl
     state.shoal  definitions.yaml  mapping.yaml
 
 Every file is there after a run, empty or not. The state comes last: a folder with a `state.shoal` is finished.
@@ -36,6 +37,7 @@ TOPICS = {
     "samples": "training-samples",
     "observations": "observations",
     "models": "models",
+    "results": "campaign-results",
     "dead_letters": "dead-letters",
 }
 

@@ -1,0 +1,87 @@
+"""Records for a ledger, told by hand: times are offsets in ms from Monday 2026-03-02T00:00Z."""
+
+from typing import Any
+
+import msgspec
+
+from tests.support.pair import checked_of
+from worker.core.effects import iso
+from worker.lift.accounts import Account
+from worker.lift.designs import programme_of, terms_of
+from worker.lift.ledger import Ledger
+from worker.lift.records import Converted, Decided, Observed, Told
+from worker.lift.results import results_of
+
+__all__ = ["DAY", "HOUR", "START_MS", "Book", "campaign", "definitions"]
+
+START_MS = 1_772_409_600_000
+HOUR, DAY = 3_600_000, 86_400_000
+
+
+def campaign(**options: Any) -> dict[str, Any]:
+    """A campaign with a holdout of its own and a conversion within a day."""
+    conversion = {"event": "order", "within": "1d"}
+    return {"id": "reminder", "trigger": {"entered": "cart"}, "holdout": 0.5, "conversion": conversion, **options}
+
+
+def definitions(*campaigns: dict[str, Any], version: int = 1, **rest: Any) -> dict[str, Any]:
+    """Definitions with these campaigns."""
+    segments = [{"id": "cart", "enter": "cart_items > 0"}]
+    return {"version": version, "segments": segments, "campaigns": list(campaigns), **rest}
+
+
+class Book:
+    """A ledger, and records for it."""
+
+    def __init__(self, *campaigns: dict[str, Any], partitions: int = 1, **rest: Any) -> None:
+        self.ledger = Ledger(partitions)
+        self.publish(*(campaigns or (campaign(),)), **rest)
+
+    def publish(self, *campaigns: dict[str, Any], **rest: Any) -> None:
+        """Have the next decisions come under these definitions."""
+        checked = checked_of(definitions(*campaigns, **rest))
+        self.label = f"{checked.definitions.version}/{checked.hash}"
+        self.ledger.know(self.label, terms_of(checked), programme_of(checked.definitions))
+
+    def decide(self, user: str, outcome: str, at: int = 0, *, blocked_by: str | None = None, variant: str | None = None,
+               name: str = "reminder", partition: int = 0, decision: str = "") -> str:  # fmt: skip
+        """A decision; what became of it."""
+        blocked_by = "holdout" if outcome == "held_out" else blocked_by
+        said = iso(START_MS + at)
+        record = Decided(decision or f"{at:032x}", user, name, outcome, blocked_by, variant, said, self.label)
+        return self.ledger.take(record, partition)
+
+    def convert(self, user: str, at: int, amount: float = 10.0, name: str = "reminder") -> str:
+        """A conversion; what became of it."""
+        return self.ledger.take(Converted(f"{user}-{at}", user, name, amount, iso(START_MS + at)))
+
+    def tell(self, user: str, event: str, decision: str) -> str:
+        """A message; what became of it."""
+        return self.ledger.take(Told(decision, user, event))
+
+    def observe(self, user: str, at: int, since_seconds: float | None, partition: int = 0) -> str:
+        """An observation; what became of it."""
+        features = {"time_since_activity": since_seconds}
+        return self.ledger.take(Observed(user, iso(START_MS + at), features), partition)
+
+    def until(self, at: int) -> None:
+        """Time passes."""
+        self.ledger.pass_time(START_MS + at)
+
+    def account(self, arm: int, name: str = "reminder") -> Account:
+        """The account of an arm of the campaign's present run."""
+        run = self.ledger.kept.runs[name][-1].design.run
+        return self.ledger.accounts()[name, run][arm]
+
+    def result(self, name: str = "reminder") -> dict[str, Any]:
+        """The campaign's result."""
+        return next(result for result in results_of(self.ledger, "EUR", {}) if result["campaign"] == name)
+
+    def restart(self) -> None:
+        """Go on with a ledger made from what the old one would store."""
+        kept = msgspec.msgpack.decode(msgspec.msgpack.encode(self.ledger.kept), type=type(self.ledger.kept))
+        people = {name: msgspec.msgpack.decode(msgspec.msgpack.encode(person), type=type(person))
+                  for name, person in self.ledger.people.items()}  # fmt: skip
+        fresh = Ledger(self.ledger.partitions, kept, people)
+        fresh._terms, fresh._programmes = self.ledger._terms, self.ledger._programmes
+        self.ledger = fresh
