@@ -42,21 +42,29 @@ RECORDED: Mapping[str, str] = {
     "shoal:campaign_fired:rate1h": 'sum by (deployment, campaign) (rate(shoal_decisions_total{outcome="fired"}[1h]))',
 }
 
+
+def _lately(counter: str, by: str) -> str:
+    """Return what finds a counter that has grown within an hour, or has begun above 0: its process is as young."""
+    begun = f"sum by ({by}) ({counter} unless {counter} offset 1h) > 0"
+    return f"sum by ({by}) (increase({counter}[1h])) > 0 or {begun}"
+
+
 OF_WORKERS = "and on (job, instance) shoal_input_partitions"
 ALERTS: tuple[Alert, ...] = (
     # Does anything arrive, and is it worked on?
     Alert("ShoalNoWorker", "page", "2m",
-        'count by (deployment) (up{job="shoal-worker"}) unless count by (deployment) (up{job="shoal-worker"} == 1)',
-        "No worker of {{ $labels.deployment }} is up",
-        "Prometheus can read none of its {{ $value }} workers: segments stand still and no campaign fires."),
+        'count by (deployment, job) (up{job=~"shoal-(worker|sinks)"}) unless '
+        'count by (deployment, job) (up{job=~"shoal-(worker|sinks)"} == 1)',
+        "No {{ $labels.job }} of {{ $labels.deployment }} is up",
+        "Prometheus can read none of {{ $value }}: segments stand still, or what campaigns decide reaches nobody."),
     Alert("ShoalPartitionsUnattended", "page", "10m",
         "max by (deployment) (shoal_input_partitions) - "
         f'sum by (deployment) (shoal_partitions{{state="running"}} {OF_WORKERS}) > 0',
         "{{ $value }} partitions of {{ $labels.deployment }} aren't worked on",
         "No worker runs them: their users' segments stand still, and their reminders don't go out."),
     Alert("ShoalPartitionStopped", "page", "1m",
-        f'sum by (deployment, instance) (shoal_partitions{{state="stopped"}} {OF_WORKERS}) > 0',
-        "{{ $value }} partitions on {{ $labels.instance }} have stopped and need a person",
+        'sum by (deployment, job, instance) (shoal_partitions{state="stopped", job!="shoal-trainer"}) > 0',
+        "{{ $value }} partitions of {{ $labels.job }} at {{ $labels.instance }} have stopped and need a person",
         "They could only go on by a guess. /ready and the log say why, in one sentence."),
     Alert("ShoalNoInput", "page", "5m",
         "sum by (deployment) (rate(shoal_records_read_total[15m])) == 0 and on (deployment) "
@@ -91,7 +99,7 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $value | humanizePercentage }} of the events of {{ $labels.deployment }} can't be understood",
         "They became dead letters, and their users' segments are without them."),
     Alert("ShoalEngineErrors", "ticket", "0m",
-        'sum by (deployment) (increase(shoal_dead_letters_total{reason="engine_error"}[1h])) > 0',
+        _lately('shoal_dead_letters_total{reason="engine_error"}', "deployment"),
         "The engine has failed over {{ $value | humanize }} records of {{ $labels.deployment }}",
         "Each was refused alone, and the rest went on: a mistake of Shoal's own."),
     Alert("ShoalRepairRate", "ticket", "30m",
@@ -126,9 +134,10 @@ ALERTS: tuple[Alert, ...] = (
     # Is the learning well?
     Alert("ShoalTrainerNotLearning", "ticket", "30m",
         "max by (deployment) (shoal_learner_lag_records) > 0 and on (deployment) "
-        "sum by (deployment) (increase(shoal_learner_records_total[30m])) == 0",
+        "sum by (deployment) (increase(shoal_learner_records_total[30m])) == 0 or "
+        'sum by (deployment) (shoal_partitions{state="stopped", job="shoal-trainer"}) > 0',
         "The trainer of {{ $labels.deployment }} learns nothing",
-        "{{ $value }} samples wait, and in half an hour none was taken."),
+        "Samples wait, and in half an hour none was taken; or it has stopped, and /ready says why."),
     Alert("ShoalModelStale", "ticket", "1h",
         "max by (deployment) (shoal_partition_clock_timestamp_seconds) - "
         "min by (deployment) (shoal_model_trained_until_timestamp_seconds) > 604800",
@@ -148,14 +157,14 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.name }} of {{ $labels.deployment }} has changed ({{ $labels.kind }})",
         "The learning reacts by itself; somebody should know whether the change was meant."),
     Alert("ShoalChampionRolledBack", "ticket", "0m",
-        'sum by (deployment, target) (increase(shoal_champion_changes_total{change="rolled_back"}[1h])) > 0',
+        _lately('shoal_champion_changes_total{change="rolled_back"}', "deployment, target"),
         "The live model of {{ $labels.target }} of {{ $labels.deployment }} was rolled back",
         "It had become worse than the one before it, which is live again."),
 
     # Do campaigns do what they should?
     Alert("ShoalTriggerRateUnusual", "ticket", "15m",
-        "abs(shoal:campaign_fired:rate1h - avg_over_time(shoal:campaign_fired:rate1h[7d])) > "
-        "4 * stddev_over_time(shoal:campaign_fired:rate1h[7d]) + 0.01 and "
+        "abs(shoal:campaign_fired:rate1h - avg_over_time(shoal:campaign_fired:rate1h[7d] offset 1h)) > "
+        "4 * stddev_over_time(shoal:campaign_fired:rate1h[7d] offset 1h) + 0.01 and "
         "count_over_time(shoal:campaign_fired:rate1h[7d]) > 1440",
         "{{ $labels.campaign }} of {{ $labels.deployment }} fires unusually often or seldom",
         "Its hourly rate is {{ $value | humanize }} a second away from the week's mean."),
@@ -164,8 +173,7 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.sink }} of {{ $labels.deployment }} is {{ $value | humanizeDuration }} behind",
         "Its endpoint is down or too slow: what campaigns decided reaches nobody."),
     Alert("ShoalSinkDeadLetters", "ticket", "0m",
-        'sum by (deployment, sink, result) (increase(shoal_sink_deliveries_total{result=~"dead_letter|expired"}[1h]))'
-        " > 0",
+        _lately('shoal_sink_deliveries_total{result=~"dead_letter|expired"}', "deployment, sink, result"),
         "{{ $value | humanize }} records for {{ $labels.sink }} of {{ $labels.deployment }}: {{ $labels.result }}",
         "They were refused for good, or came too late to be sent."),
 )  # fmt: skip

@@ -193,8 +193,8 @@ def _options(panel: Panel) -> Json:
         return {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     if panel.kind in ("stat", "bargauge"):
         reduce = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-        more = {"graphMode": "none", "colorMode": "background"} if panel.kind == "stat" else {"displayMode": "basic"}
-        return {"reduceOptions": reduce, "orientation": "auto", "textMode": "auto", **more}
+        stat = {"graphMode": "none", "colorMode": "background", "textMode": "auto"}
+        return {"reduceOptions": reduce, "orientation": "auto", **(stat if panel.kind == "stat" else {})}
     return {"showHeader": True} if panel.kind == "table" else {"showValue": "auto", "mergeValues": True}
 
 

@@ -93,7 +93,7 @@ def test_an_alert_leads_to_a_panel_that_leads_to_the_runbook(alert: Alert) -> No
 @ALERT
 def test_an_alert_speaks_only_of_labels_that_it_has(alert: Alert) -> None:
     """What its texts name is among the labels of the series that its test expects; each is a sentence or so."""
-    (case,) = (case for case in cases() if case["name"].startswith(f"{alert.name} fires"))
+    case = next(case for case in cases() if case["name"].startswith(f"{alert.name} fires"))
     expected = case["promql_expr_test"][-1]["exp_samples"][0]["labels"]
     named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule_of(alert)["annotations"].values())))
     assert {f'{label}="' in expected for label in named} == {True}

@@ -26,7 +26,7 @@ from worker.kafka.writing import Written
 from worker.simulate.shop import DAY_MS, Incident, Settings
 from worker.simulate.stream import Simulation
 
-__all__ = ["Watched", "watched"]
+__all__ = ["SECRET", "Watched", "watched"]
 
 DAYS, USERS = 55, 300
 INCIDENTS = ("spike@18", "outage@22", "backlog@24", "drift@30")
@@ -50,12 +50,12 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watched(broker: Broker, prefix: str) -> Iterator[Watched]:
-    """Have it run for the length of a `with`; it has seen all there is to see when it is given."""
+def watched(broker: Broker, prefix: str, rules_text: str | None = None) -> Iterator[Watched]:
+    """Have it run for the length of a `with`, under these rules; it has seen everything when it is given."""
     text = SHIPPED_DEFINITIONS.read_text(encoding="utf-8")
     quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 1_000}
     with (
-        Prometheus(rules().replace("interval: 1m", "interval: 1s")) as prometheus,
+        Prometheus(rules_text or rules().replace("interval: 1m", "interval: 1s")) as prometheus,
         Receiver() as receiver,
         Deployment(broker, f"{prefix}shop.", definitions=text) as shop,
         Deployment(broker, f"{prefix}live.", partitions=1, definitions=LIVE, clock="wall", grace_ms=200) as live,

@@ -20,11 +20,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from worker.core.layout import Layout
+from worker.core.records import Effects
 from worker.kafka import partition, restore, transaction
 from worker.kafka.membership import Membership
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.running import Running
 from worker.kafka.transaction import Transactions
+from worker.observe.metrics import Metrics
 
 __all__ = ["HARM"]
 
@@ -190,6 +192,19 @@ def _live_clock(_: Mark) -> None:
     _replace(Running, "_read_up_to_ms", lambda self: self.context.wall.now_ms())
 
 
+def _miscount(mark: Mark) -> None:
+    """Count one record of each commit twice, as a mistake would."""
+    count = Metrics._count_what_was_read
+
+    def wrong(self: Metrics, effects: Effects, read: int) -> None:
+        count(self, effects, read)
+        if read:
+            mark({"what": "miscount"})
+            self._records.add("applied")
+
+    _replace(Metrics, "_count_what_was_read", wrong)
+
+
 HARM: Mapping[str, Callable[[Mark], None]] = {
     "hold_fence": _hold_fence,
     "hold_restore": _hold_restore,
@@ -204,4 +219,5 @@ HARM: Mapping[str, Callable[[Mark], None]] = {
     "ownership": _ownership,
     "wait_at_revocation": _wait_at_revocation,
     "live_clock": _live_clock,
+    "miscount": _miscount,
 }
