@@ -14,7 +14,7 @@ from schemas.topics import BY_NAME, PREFIX_DEFAULT
 
 __all__ = ["GRANTS", "LEARNT_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of"]
 
-Role = Literal["worker", "trainer", "sinks", "operator", "producer", "consumer", "admin"]
+Role = Literal["worker", "trainer", "sinks", "auditor", "operator", "producer", "consumer", "admin"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Resource = Literal["topic", "group", "transactional-id"]
 
@@ -22,6 +22,7 @@ ROLES: dict[Role, str] = {
     "worker": "`shoal worker`, and `shoal points`, which reads the state",
     "trainer": "`shoal trainer`",
     "sinks": "`shoal sinks`",
+    "auditor": "runs `shoal verify`",
     "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, freezes models, asks",
     "producer": "the shop, which writes events",
     "consumer": "what acts upon the results",
@@ -90,6 +91,7 @@ GRANTS = (
     Grant("sinks", ("Read", "Describe"), "group", ("{prefix}sinks",)),
     Grant("sinks", ("Read", "Describe"), "group", ("{prefix}sinks.control.",), prefixed=True),
     Grant("sinks", ("Write", "Describe"), "transactional-id", ("{prefix}sinks.",), prefixed=True),
+    Grant("auditor", ("Read", "Describe"), "topic", ("events", "state", "memberships")),
     Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
     Grant("operator", ("Read", "Write"), "topic", ("events", "definitions", "models", "commands")),
     Grant(

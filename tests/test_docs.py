@@ -39,7 +39,7 @@ ALLOWED = {
     "worker.settings": {"worker.errors", "schemas"},
     "worker.observe": {"worker.observe"} | PURE | SET,
     "worker.kafka": {"worker.kafka", "worker.observe"} | PURE | SET,
-    "worker.operations": {"worker.operations", "worker.kafka", "worker.files"} | PURE | SET,
+    "worker.operations": {"worker.operations", "worker.kafka", "worker.files", "worker.naive"} | PURE | SET,
     "worker.sinks": {"worker.sinks", "worker.observe"} | PURE | SET,
     "worker.agents": {
         "worker.agents",

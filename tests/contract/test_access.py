@@ -19,7 +19,7 @@ TRUSTED: dict[str, set[Role]] = {  # who may write what others build upon
     "events": {"operator", "producer"},
 }
 PRIVATE: dict[str, set[Role]] = {
-    "state": {"worker"},
+    "state": {"worker", "auditor"},
     "learner-state": {"trainer"},
     "training-samples": {"trainer"},
     "observations": {"trainer"},
@@ -33,9 +33,13 @@ def test_each_topic_is_written_by_those_who_answer_for_it() -> None:
 
 
 def test_users_rows_are_read_by_workers_alone() -> None:
-    """The state holds every user's history, samples a part of it: not even an operator reads them."""
+    """The state holds every user's history, samples a part of it: not even an operator reads them.
+
+    Whoever audits does, and writes nothing at all.
+    """
     readers = {name: {role for role in ROLES if "Read" in operations_of(role, name)} for name in PRIVATE}
     assert readers == PRIVATE
+    assert not any("Write" in operations_of("auditor", topic.name) for topic in TOPICS)
 
 
 def test_producers_and_consumers_stay_on_their_side() -> None:

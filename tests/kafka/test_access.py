@@ -57,6 +57,7 @@ EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "worker": {WORKER_GROUP: {"Read", "Describe"}, CONTROL_GROUP: {"Read", "Describe"}},
     "trainer": {TRAINER: {"Read", "Describe"}, TRAINER_CONTROL: {"Read", "Describe"}},
     "sinks": {SINKS: {"Read", "Describe"}, SINKS_CONTROL: {"Read", "Describe"}},
+    "auditor": {},
     "operator": {
         WORKER_GROUP: {"Describe"},
         TRAINER: {"Describe"},

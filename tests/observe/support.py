@@ -13,9 +13,10 @@ from worker.observe.learning import LearnerMetrics
 from worker.observe.metrics import Metrics
 from worker.observe.sinks import SinkMetrics
 from worker.observe.standing import Standing
+from worker.observe.verified import VerifyMetrics
 
 __all__ = [
-    "WALL_MS", "Lines", "everything", "everything_learnt", "everything_sent", "logging_to",
+    "WALL_MS", "Lines", "everything", "everything_learnt", "everything_sent", "everything_verified", "logging_to",
     "raised", "standing", "transition", "written",
 ]  # fmt: skip
 
@@ -109,6 +110,11 @@ def everything_sent() -> SinkMetrics:
     metrics.restored(0.2)
     metrics.answered("/metrics", 200)
     return metrics
+
+
+def everything_verified() -> VerifyMetrics:
+    """Metrics of a verification that found all sorts."""
+    return VerifyMetrics(7, 1, 2)
 
 
 @contextlib.contextmanager

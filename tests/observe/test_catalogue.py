@@ -8,22 +8,24 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 
 from schemas.access import Role
-from tests.observe.support import everything, everything_learnt, everything_sent
+from tests.observe.support import everything, everything_learnt, everything_sent, everything_verified
 from tests.support.packages import need_programs
 from worker.kafka.partition import cause_of
 from worker.observe.catalogue import CATALOGUE, FAMILIES, RESTART_CAUSES, families_of
 from worker.observe.family import ENDINGS, SERIES_MAX
 from worker.observe.metrics import Metrics
+from worker.observe.verified import VerifyMetrics
 
-SHOWN: dict[Role, Callable[[], Metrics]] = {
+SHOWN: dict[Role, Callable[[], Metrics | VerifyMetrics]] = {
     "worker": everything,
     "trainer": everything_learnt,
     "sinks": everything_sent,
+    "auditor": everything_verified,
 }
 PROCESS = "process_"  # of Prometheus' own client
 
 
-def families(metrics: Metrics) -> dict[str, Metric]:
+def families(metrics: Metrics | VerifyMetrics) -> dict[str, Metric]:
     """What is shown, by the names under which it is scraped."""
     found = {family.name + ENDINGS.get(family.type, ""): family for family in metrics.registry.collect()}  # type: ignore[call-overload]
     return {name: family for name, family in found.items() if not name.startswith(PROCESS)}

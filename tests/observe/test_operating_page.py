@@ -11,20 +11,21 @@ from aiohttp import web
 from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
-from tests.observe.support import Lines, everything, everything_learnt, everything_sent, raised
+from tests.observe.support import Lines, everything, everything_learnt, everything_sent, everything_verified, raised
 from worker.observe.harmless import TEXT_MAX, TRACEBACK_MAX
 from worker.observe.health import STALE_SECONDS, STATES, Health
 from worker.observe.http import HttpServer
 from worker.observe.logs import log
 from worker.observe.metrics import Metrics
 from worker.observe.repeats import SAID_MAX, WINDOW_SECONDS
+from worker.observe.verified import VerifyMetrics
 from worker.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 SETTINGS = Settings.model_fields
 
 
-def families(metrics: Metrics) -> dict[str, Metric]:
+def families(metrics: Metrics | VerifyMetrics) -> dict[str, Metric]:
     """What is shown, by the names under which it is."""
     endings = {"counter": "_total", "info": "_info"}
     return {family.name + endings.get(family.type, ""): family for family in metrics.registry.collect()}
@@ -34,6 +35,7 @@ SHOWN = {
     "Metrics": families(everything()),
     "Metrics of the trainer": families(everything_learnt()),
     "Metrics of the sinks": families(everything_sent()),
+    "Metrics of a verification": families(everything_verified()),
 }
 
 

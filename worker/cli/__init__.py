@@ -24,6 +24,7 @@ from worker.cli import (  # noqa: F401  they declare their commands
     roles,
     simulating,
     topics,
+    verifying,
 )
 from worker.cli.shared import app
 from worker.errors import ShoalError

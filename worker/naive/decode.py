@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from worker.naive.calendar import known_zone
 
-__all__ = ["NULL_KEY", "Event", "Reader", "RefusedError"]
+__all__ = ["NULL_KEY", "Event", "Names", "Reader", "RefusedError"]
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000

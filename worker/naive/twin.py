@@ -7,7 +7,7 @@ Outputs are the records of CONTRACT section 5 without `emitted_at`.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Twin(Desk, Watch):
         self.event_clock = clock == "event"
         self.reader = Reader(mapping_path, event_clock=self.event_clock)
         self.users: dict[str, User] = {}
+        self.keeps: Callable[[Event], bool] = lambda _: True  # whose records do more than move the clock
         self.clock: int | None = None
         self.ticked: int | None = None
         self.wall_ms = 0
@@ -88,6 +89,8 @@ class Twin(Desk, Watch):
         event.offset = offset
         self.clock = event.arrival if self.clock is None else max(self.clock, event.arrival)
         self.pass_time(self.clock - self.grace_ms)
+        if not self.keeps(event):
+            return
         user = self.users.get(event.user)
         if user and user.is_duplicate(event):
             self.duplicates += 1

@@ -321,6 +321,14 @@ CATALOGUE: tuple[Family, ...] = (
         "Growing: the endpoint is down or too slow, see the log. Nothing is lost while the topics keep it: triggers "
         "for 7 days, changes for 30",
         {"sink": SINK}, roles=SINKS),
+    Family("shoal_verify_users", "gauge", "users",
+        "Users of the last `shoal verify`, by what it found: `same`, `different`, or `not_judged`",
+        "`different` above 0: the file that it wrote says who and in what; keep the topics as they are, and report it",
+        {"result": of("same", "different", "not_judged")}, roles=("auditor",)),
+    Family("shoal_verify_timestamp_seconds", "gauge", "s since 1970",
+        "When the last `shoal verify` ended",
+        "Old: the job doesn't run, or doesn't end",
+        roles=("auditor",)),
 )  # fmt: skip
 FAMILIES: Mapping[str, Family] = {family.name: family for family in CATALOGUE}
 
