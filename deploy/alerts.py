@@ -116,6 +116,14 @@ ALERTS: tuple[Alert, ...] = (
         "max by (deployment) (shoal_definitions_version) - min by (deployment) (shoal_definitions_version) > 0",
         "Partitions of {{ $labels.deployment }} have different definitions in force",
         "For half an hour, some have been {{ $value }} versions behind."),
+    Alert("ShoalVerifyDifferent", "page", "0m",
+        'max by (deployment) (shoal_verify_users{result="different"}) > 0',
+        "{{ $value }} users of {{ $labels.deployment }} are other than the log says",
+        "`shoal verify` has computed a sample of users anew, and live state differs."),
+    Alert("ShoalVerifyOverdue", "ticket", "1h",
+        "time() - max by (deployment) (shoal_verify_timestamp_seconds) > 691200",
+        "`shoal verify` of {{ $labels.deployment }} ran {{ $value | humanizeDuration }} ago",
+        "The job that runs it doesn't, or doesn't end."),
 
     # What restarts?
     Alert("ShoalTargetDown", "ticket", "5m", 'up{job=~"shoal-.*"} == 0',
@@ -165,7 +173,7 @@ ALERTS: tuple[Alert, ...] = (
     Alert("ShoalTriggerRateUnusual", "ticket", "15m",
         "abs(shoal:campaign_fired:rate1h - avg_over_time(shoal:campaign_fired:rate1h[7d] offset 1h)) > "
         "4 * stddev_over_time(shoal:campaign_fired:rate1h[7d] offset 1h) + 0.01 and "
-        "count_over_time(shoal:campaign_fired:rate1h[7d]) > 1440",
+        "count_over_time(shoal:campaign_fired:rate1h[7d]) > 720",
         "{{ $labels.campaign }} of {{ $labels.deployment }} fires unusually often or seldom",
         "Its hourly rate is {{ $value | humanize }} a second away from the week's mean."),
     Alert("ShoalSinkBehind", "page", "10m",

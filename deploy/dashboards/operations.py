@@ -109,6 +109,13 @@ CORRECT = Row(102, "Is it correct?", (
         Query(f"sum(rate({at('shoal_records_total', result='duplicate')}{RATE})) / "
               f"clamp_min(sum(rate({at('shoal_records_total')}{RATE})), 1e-9)", "duplicates"),
     ), unit="percentunit"),
+    Panel(26, "Users that `shoal verify` compared", "Of its last run, by what it found. Other than 0 `different`: "
+          "live state isn't what the log says.", (
+        Query(or_zero(f"sum by (result) ({at('shoal_verify_users')})"), "{{result}}"),
+    ), alerts=("ShoalVerifyDifferent",)),
+    Panel(27, "Since `shoal verify` ran", "0 where it never has.", (
+        Query(or_zero(f"time() - max by (deployment) ({at('shoal_verify_timestamp_seconds')})"), "{{deployment}}"),
+    ), unit="s", alerts=("ShoalVerifyOverdue",)),
 ))  # fmt: skip
 
 RESTARTS = Row(103, "What restarts?", (

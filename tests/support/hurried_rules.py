@@ -16,7 +16,7 @@ LIMITS = {
     "(shoal_lag_seconds) > 60": "(shoal_lag_seconds) > 1",
     "_timestamp_seconds) > 900": "_timestamp_seconds) > 15",
     "(shoal_sink_lag_seconds) > 600": "(shoal_sink_lag_seconds) > 10",
-    "> 1440": "> 24",
+    "> 720": "> 12",
 }
 
 

@@ -53,7 +53,7 @@ class Watched:
 def watched(broker: Broker, prefix: str, rules_text: str | None = None) -> Iterator[Watched]:
     """Have it run for the length of a `with`, under these rules; it has seen everything when it is given."""
     text = SHIPPED_DEFINITIONS.read_text(encoding="utf-8")
-    quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 1_000}
+    quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 300}
     with (
         Prometheus(rules_text or rules().replace("interval: 1m", "interval: 1s")) as prometheus,
         Receiver() as receiver,
@@ -120,7 +120,9 @@ async def _write(shop: Deployment, records: list[Written]) -> int:
 
 
 def _wait_for_the_learning(prometheus: Prometheus, written: int) -> None:
-    """Wait until everything is read, and learnt from."""
+    """Wait until everything is read, and learnt from, and the model that came of it is in force."""
     read, unlearnt = "sum(shoal_records_read_total{deployment='shop'})", "sum(shoal_learner_lag_records)"
     wait_until(lambda: prometheus.number(read) == written, "the shop isn't read")
     wait_until(lambda: prometheus.number(unlearnt) == 0, "its samples aren't learnt from")
+    behind = "max(shoal_models_published_total) - min(shoal_model_version{deployment='shop'})"
+    wait_until(lambda: prometheus.number(behind) == 0, "the model isn't in force")
