@@ -68,7 +68,8 @@ ALL_TOPICS = tuple(BY_NAME)
 GRANTS = (
     # DescribeConfigs where a wrong setting stops a worker's start.
     Grant("worker", ("Read", "Describe", "DescribeConfigs"), "topic", ("events",)),
-    Grant("worker", ("Read", "Describe"), "topic", ("definitions", "models", "commands")),
+    # Receipts are read where a state was lost: who was suppressed stays so.
+    Grant("worker", ("Read", "Describe"), "topic", ("definitions", "models", "commands", "receipts")),
     Grant("worker", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("state",)),
     Grant(
         "worker",
@@ -82,6 +83,7 @@ GRANTS = (
     Grant("trainer", ("Read", "Describe"), "topic", ("definitions", "commands", *LEARNT_FROM)),
     Grant("trainer", ("Read", "Write", "Describe"), "topic", ("models",)),
     Grant("trainer", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("learner-state",)),
+    Grant("trainer", ("Write", "Describe"), "topic", ("receipts",)),
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer",)),
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer.control.",), prefixed=True),
     Grant("trainer", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),

@@ -11,8 +11,12 @@ from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, Us
 
 __all__ = [
     "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "EraseCommand", "ExplainCommand",
-    "ModelsCommand", "PublishedDefinitions", "Receipt", "StatusCommand", "TickCommand",
+    "ExportCommand", "Kept", "ModelsCommand", "PublishedDefinitions", "Receipt", "Removed", "StatusCommand",
+    "TickCommand",
 ]  # fmt: skip
+
+
+Operator = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Interval(Record):
@@ -125,6 +129,7 @@ class PublishedDefinitions(Record):
     text: str = Field(description="The file, YAML.")
     mapping: str | None = Field(description="The mapping file, YAML; null: the one shipped.")
     published_at: Timestamp
+    published_by: Operator | None = Field(description="Who did it, by the name that the command had.")
 
 
 class _Request(Record):
@@ -132,6 +137,7 @@ class _Request(Record):
 
     id: RecordId
     requested_at: Timestamp
+    requested_by: Operator | None = Field(description="Who asked, by the name that the command had.")
 
 
 class CampaignCommand(_Request):
@@ -203,13 +209,41 @@ class Answer(Record):
     body: dict[str, JsonValue] = Field(description="The answer; empty if nothing was found.")
 
 
+class Removed(Record):
+    """What went at an erasure, counted."""
+
+    segments: int = Field(ge=0, description="Segments that she left, each with an exit of cause `erasure`.")
+    triggers: int = Field(ge=0, description="Pending triggers, each cancelled with a decision.")
+    samples: int = Field(ge=0, description="Samples that waited for their label.")
+    texts: int = Field(ge=0, description="Texts that nobody else had: products, categories, traits.")
+    state_bytes: int = Field(ge=0, description="Of her row.")
+
+
+class Kept(Record):
+    """What a topic still holds of her, and until when."""
+
+    topic: str
+    until: Timestamp = Field(description="By the table of topics; other settings of the topic go before it.")
+
+
 class Receipt(Record):
-    """Proof that a privacy request was carried out in one partition, without naming the user."""
+    """Proof that a privacy request was carried out in one partition, or by the trainer, without naming the user."""
 
     id: RecordId
     command_id: RecordId
     command: Literal["erase", "export"]
-    subject: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the user id, in hexadecimal.")
+    subject: str = Field(pattern=r"^[0-9a-f]{64}$", description="BLAKE2b-256 of the user id, under a key.")
+    key_version: int = Field(ge=0, description="Of the key; 0: without one, so whoever guesses the id can tell.")
+    suppress: bool = Field(description="Whether her later events are refused, too.")
+    role: Literal["worker", "trainer", "lift"]
     partition: int = Field(ge=0)
+    partitions: int = Field(
+        ge=1, description="How many of the role there are, so how many of its receipts there will be."
+    )
     requested_at: Timestamp
+    requested_by: Operator | None
     completed_at: Timestamp
+    found: bool = Field(description="Whether there was anything about her.")
+    removed: Removed | None = Field(description="Null for an export.")
+    kept: list[Kept] = Field(description="Topics that keep what was written for as long as their retention says.")
+    not_unlearned: list[str] = Field(description="What she was part of and can't be taken out of.")

@@ -31,8 +31,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 __all__ = [
     "CAMPAIGNS_MAX", "SEGMENTS_MAX", "TARGETS_MAX", "TRAITS_MAX", "UNITS_MS", "Campaign", "Cap", "Conversion",
-    "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours", "Segment", "Target", "Test", "Tier", "Trigger",
-    "Variant", "channels", "zone_names",
+    "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours", "Retention", "Segment", "Target", "Test", "Tier",
+    "Trigger", "Variant", "channels", "zone_names",
 ]  # fmt: skip
 
 SEGMENTS_MAX: Final = 256  # tiers counted
@@ -72,6 +72,12 @@ def _duration(value: object) -> int:
     if not isinstance(value, str):
         value = "0"  # a bare number has no unit, and says so with the same words
     return duration_ms(value)
+
+
+def _a_day(span_ms: int) -> int:
+    if span_ms < DAY_MS:
+        raise ValueError("give a day or more, such as `400d`")
+    return span_ms
 
 
 def _not_zero(value: int) -> int:
@@ -122,6 +128,7 @@ _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhdw]$
 _TIME_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
 Duration = Annotated[int, BeforeValidator(_duration), _DURATION_SCHEMA]
 Span = Annotated[int, BeforeValidator(_duration), AfterValidator(_not_zero), _DURATION_SCHEMA]
+Days = Annotated[int, BeforeValidator(_duration), AfterValidator(_a_day), _DURATION_SCHEMA]
 TimeOfDay = Annotated[int, BeforeValidator(_minutes), _TIME_SCHEMA]
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -184,6 +191,19 @@ class Holdout(Part):
 
     share: Share
     salt: str = ""
+
+
+class Retention(Part):
+    """Users without a record for longer than `idle` (ms) are forgotten, and beyond `users_max` of a partition some."""
+
+    idle: Days | None = None
+    users_max: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+    @classmethod
+    def contradictions(cls, raw: Mapping[str, Any]) -> Contradictions:
+        """One of the two at least."""
+        if raw.get("idle") is None and raw.get("users_max") is None:
+            yield (), "give `idle` with a duration, or `users_max` with a number"
 
 
 class Tier(Part):
@@ -403,6 +423,7 @@ class Definitions(Part):
     traits: Annotated[list[Name], Field(max_length=TRAITS_MAX)] = []
     profiling: Literal["opt_in", "opt_out"] = "opt_out"
     holdout: Holdout | None = None
+    retention: Retention | None = None
     segments: list[Segment]
     targets: Annotated[list[Target], Field(max_length=TARGETS_MAX)] = []
     campaigns: Annotated[list[Campaign], Field(max_length=CAMPAIGNS_MAX)] = []

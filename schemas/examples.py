@@ -245,6 +245,7 @@ _PUBLISHED_DEFINITIONS = {
     "text": "version: 7\nsegments: []\n",
     "mapping": None,
     "published_at": _AT,
+    "published_by": "crm@shop.example",
 }
 
 _COMMAND = {
@@ -252,6 +253,7 @@ _COMMAND = {
     "command": "pause",
     "campaign": "cart_reminder",
     "requested_at": _AT,
+    "requested_by": "crm@shop.example",
 }
 
 _ANSWER = {
@@ -269,9 +271,18 @@ _RECEIPT = {
     "command_id": "1f3870be274f6c49b3e31a0c6728957f",
     "command": "erase",
     "subject": "c3c5b1f6" * 8,
+    "key_version": 1,
+    "suppress": False,
+    "role": "worker",
     "partition": 0,
+    "partitions": 12,
     "requested_at": _AT,
+    "requested_by": "dpo@shop.example",
     "completed_at": "2026-11-22T10:45:03.000Z",
+    "found": True,
+    "removed": {"segments": 2, "triggers": 1, "samples": 1, "texts": 3, "state_bytes": 2448},
+    "kept": [{"topic": "shoal.segment-changes", "until": "2026-12-22T10:45:03.000Z"}],
+    "not_unlearned": [],
 }
 
 EXAMPLES: dict[str, dict[str, Any]] = {

@@ -304,7 +304,7 @@ TOPICS = (
     ),
     Topic(
         name="receipts",
-        summary="Proof that privacy requests were carried out; users appear as hashes.",
+        summary="Proof that privacy requests were carried out; users appear under pseudonyms.",
         direction="written",
         key="command id",
         cleanup="delete",

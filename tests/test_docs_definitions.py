@@ -86,7 +86,7 @@ def test_every_key_of_the_smaller_parts_is_on_the_page() -> None:
     """Keys of holdouts, triggers, quiet hours, variants, conversions, tiers and steps of tests are named."""
     parts: list[type[BaseModel]] = [
         definitions.Holdout, definitions.Trigger, definitions.QuietHours, definitions.Variant, definitions.Conversion,
-        definitions.Tier, definitions.Given, definitions.Expect,
+        definitions.Tier, definitions.Given, definitions.Expect, definitions.Retention,
     ]  # fmt: skip
     for part in parts:
         for name, field in part.model_fields.items():

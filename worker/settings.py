@@ -4,6 +4,8 @@ The rule: one place for each fact, checked before anything is connected. A secre
 error; it may be given by file (`SHOAL_SASL_PASSWORD_FILE`), which is how orchestrators hand them out.
 """
 
+import getpass
+import re
 import socket
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,7 +19,10 @@ from worker.errors import WrongUsage
 __all__ = ["Settings", "load"]
 
 # Each may be given by a file, too.
-SECRETS = ("sasl_password", "ssl_key_password", "webhook_secret", "audiences_write_key")
+SECRETS = (
+    "sasl_password", "ssl_key_password", "pseudonym_key", "pseudonym_keys_before", "webhook_secret",
+    "audiences_write_key",
+)  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -61,6 +66,22 @@ class Settings(BaseSettings):
     ssl_keyfile: Path | None = Field(None, description="Its key, PEM.")
     ssl_key_password: SecretStr | None = None
     ssl_key_password_file: Path | None = Field(None, description="A file that holds the key's password.")
+
+    operator: str | None = Field(
+        None, min_length=1, max_length=256, description="Who runs commands, as their records say; default: the login."
+    )
+    pseudonym_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Hides user ids in receipts and of erased users: a secret of 16 characters or more.",
+    )
+    pseudonym_key_file: Path | None = Field(None, description="A file that holds it.")
+    pseudonym_key_version: int = Field(1, ge=1, le=65_535, description="To be raised with another key.")
+    pseudonym_keys_before: SecretStr | None = Field(
+        None,
+        description="Keys that were used before, `version:key`, commas between: who was erased under them stays so.",
+    )
+    pseudonym_keys_before_file: Path | None = Field(None, description="A file that holds them.")
 
     batch_records_max: int = Field(20_000, ge=1, le=100_000, description="Records of a transaction, at most.")
     slice_users_max: int = Field(2_000, ge=1, le=100_000, description="Users of a storm or backfill per transaction.")
@@ -110,6 +131,21 @@ class Settings(BaseSettings):
         """The SASL password in the clear, for the client alone."""
         return self.sasl_password.get_secret_value() if self.sasl_password else None
 
+    @property
+    def pseudonym_keys(self) -> dict[int, bytes]:
+        """The secrets behind pseudonyms by version, in the clear; none: pseudonyms are plain hashes."""
+        if self.pseudonym_key is None:
+            return {}
+        before = self.pseudonym_keys_before.get_secret_value() if self.pseudonym_keys_before else ""
+        found = dict(entry.strip().split(":", 1) for entry in before.split(",") if entry)
+        found[str(self.pseudonym_key_version)] = self.pseudonym_key.get_secret_value()
+        return {int(version): key.encode() for version, key in found.items()}
+
+    @property
+    def who(self) -> str:
+        """Who runs a command: as told, else the login at the brokers, else the one of this machine."""
+        return self.operator or self.sasl_username or getpass.getuser()
+
     def topic(self, name: str) -> str:
         """The full name of a topic of the table."""
         return self.topic_prefix + BY_NAME[name].name
@@ -158,6 +194,17 @@ class Settings(BaseSettings):
                 raise ValueError("SASL needs sasl_username and sasl_password (or sasl_password_file)")
             if self.sasl_mechanism == "PLAIN" and self.security_protocol == "SASL_PLAINTEXT":
                 raise ValueError("PLAIN would send the password readable: use SASL_SSL, or SCRAM-SHA-512")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_have_versions(self) -> Self:
+        if self.pseudonym_keys_before is None:
+            return self
+        entries = [entry.strip() for entry in self.pseudonym_keys_before.get_secret_value().split(",")]
+        if self.pseudonym_key is None or not all(re.fullmatch(r"[1-9][0-9]{0,4}:.{16,}", entry) for entry in entries):
+            raise ValueError("pseudonym_keys_before is `version:key`, commas between, beside a pseudonym_key")
+        if self.pseudonym_key_version <= max(int(entry.split(":")[0]) for entry in entries):
+            raise ValueError("pseudonym_key_version has to be above those of pseudonym_keys_before")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ TRUSTED: dict[str, set[Role]] = {  # who may write what others build upon
     "campaign-triggers": {"worker"},
     "training-samples": {"worker"},
     "observations": {"worker"},
-    "receipts": {"worker"},
+    "receipts": {"worker", "trainer"},
     "learner-state": {"trainer"},
     "models": {"trainer", "operator"},
     "definitions": {"operator"},

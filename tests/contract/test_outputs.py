@@ -179,7 +179,7 @@ def test_the_body_of_an_answer_is_an_object_of_json() -> None:
 )  # fmt: skip
 def test_a_command_carries_what_it_needs_and_nothing_else(members: dict[str, Any]) -> None:
     """Each command is accepted with its own members only."""
-    record = {"id": ID, "requested_at": AT, **members}
+    record = {"id": ID, "requested_at": AT, "requested_by": None, **members}
     record |= {"campaign": "cart_reminder"} if members["command"] == "pause" else {}
     assert accepted("Command", record)
     assert not accepted("Command", {**record, "version": 3})

@@ -15,17 +15,19 @@ from schemas.models import Snapshot
 from tests.support import random_definitions, streams
 from tests.support.pair import BY_USER, MAPPING, WALL_MS, Pair, checked_of, cuts, on_the_wire
 from worker.core.engine import Engine
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.records import Effects
 
 __all__ = [
-    "ALL", "CART", "DAY", "HOUR", "MINUTE", "SECOND", "START_MS", "TICKS_MS", "WALL_MS", "Log", "Scenario", "Story",
-    "at", "by_user", "holds", "message", "reminder", "tidied", "told_at_once",
+    "ALL", "CART", "DAY", "HOUR", "KEYED", "MINUTE", "SECOND", "START_MS", "TICKS_MS", "WALL_MS", "Log", "Scenario",
+    "Story", "at", "by_user", "holds", "message", "reminder", "tidied", "told_at_once",
 ]  # fmt: skip
 
 START_MS = 1_772_409_600_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 ALL = 1_000_000
 TICKS_MS = (-500, 0, 1, 1_500, MINUTE, HOUR, 3 * DAY)  # from the partition clock on; the grace is two seconds
+KEYED = Pseudonyms({1: b"a secret"})
 CART = {"id": "cart", "enter": "cart_items > 0 and time_since_cart_add >= 30m"}
 
 
@@ -147,7 +149,11 @@ def tidied(definitions: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Scenario:
-    """A random log under random definitions, with versions and ticks at places in it; all of it from `seed`."""
+    """A random log under random definitions, with versions, ticks and erasures at places in it; all of it from `seed`.
+
+    Some of those who are erased are there, some were, and some never; some are suppressed. All versions have
+    `retention`, if it is given.
+    """
 
     seed: int
     clock: str = "event"
@@ -156,6 +162,8 @@ class Scenario:
     new_reads: bool = False
     settings: streams.Settings = field(default_factory=streams.Settings)
     ticks: int = 3
+    erasures: int = 0
+    retention: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
@@ -174,14 +182,17 @@ class Scenario:
         rng = random.Random(f"ticks of {self.seed}")
         places = rng.sample(range(1, self.events), min(self.ticks, self.events - 1))
         self.ticked = {place: rng.choice(TICKS_MS) for place in places}
+        self.erased = sorted(rng.sample(range(1, self.events), self.erasures))
+        for each in [self.definitions, *(definitions for definitions, _ in self.published.values() if definitions)]:
+            each.update({"retention": self.retention} if self.retention else {})
 
     def pair(self) -> Pair:
         """An engine and a twin at the beginning."""
-        return Pair(self.definitions, self.model, clock=self.clock)
+        return Pair(self.definitions, self.model, clock=self.clock, pseudonyms=KEYED)
 
     def ends(self, size: int) -> list[int]:
-        """Where batches end: every `size` records (0: anywhere), and before every version and tick."""
-        found = set(cuts(random.Random(self.seed), self.events, size)) | set(self.published) | set(self.ticked)
+        """Where batches end: every `size` records (0: anywhere), and before every version, tick and erasure."""
+        found = set(cuts(random.Random(self.seed), self.events, size)) | {*self.published, *self.ticked, *self.erased}
         return sorted(min(place, self.events) for place in found)
 
     def drive(self, pair: Pair, size: int, restarts: float = 0.0) -> Pair:
@@ -192,12 +203,20 @@ class Scenario:
                 pair.publish(*self.published[place])
             if place in self.ticked:
                 pair.tick((pair.twin.clock or 0) + self.ticked[place])
+            if place in self.erased:
+                self._erase(pair, random.Random(place))
             if rng.random() < restarts:
                 pair.restart()
             pair.step(self.records[place:end])
             place = end
         pair.tick(max(pair.twin.clock or 0, 0) + 40 * DAY)
         return pair
+
+    @staticmethod
+    def _erase(pair: Pair, rng: random.Random) -> None:
+        """Erase somebody, as of now or as of a while ago."""
+        until = (pair.twin.clock or START_MS) - rng.choice((0, 0, HOUR, 20 * DAY))
+        pair.erase(rng.choice([*pair.twin.users, "u-3", "nobody"]), until, suppress=rng.random() < 0.25)
 
 
 def by_user(records: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:

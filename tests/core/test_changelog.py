@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from schemas.models import Snapshot
-from tests.core.support import ALL, CART, DAY, HOUR, Scenario, Story, reminder
-from tests.support import random_definitions
+from tests.core.support import ALL, CART, DAY, HOUR, KEYED, Scenario, Story, reminder
+from tests.support import random_definitions, streams
 from tests.support.pair import MAPPING, WALL_MS, Pair, checked_of
 from tests.support.random_definitions import text_of
 from tests.support.streams import Record
@@ -21,7 +21,7 @@ from worker.core.restoring import Restorer, versions_of
 from worker.language.mapping import SHIPPED
 
 MAPPING_TEXT = SHIPPED.read_text(encoding="utf-8")
-Records = list[tuple[bytes, bytes]]
+Records = list[changelog.Record]
 BUYER = {"id": "buyer", "enter": "orders_total > 0"}
 
 
@@ -43,7 +43,7 @@ def compacted(records: Records, until: int) -> Records:
 
 def restored(records: Records) -> tuple[Engine, Changelog]:
     """The engine of these records."""
-    restorer = Restorer()
+    restorer = Restorer(KEYED)
     for key, value in records:
         restorer.take(key, value)
     found = restorer.finish()
@@ -82,6 +82,11 @@ class Logged(Pair):
         self.log.point(version_point(self.engine, definitions, self.model if model else None))
         self.commit()
 
+    def erase(self, user_id: str, until_ms: int, *, suppress: bool = False) -> None:
+        """As a pair, then committed."""
+        super().erase(user_id, until_ms, suppress=suppress)
+        self.commit()
+
     def restart(self) -> None:
         """Go on with what the changelog holds, compacted up to somewhere."""
         before = self.engine
@@ -91,7 +96,7 @@ class Logged(Pair):
 
 def logged(scenario: Scenario) -> Logged:
     """A committed pair at the beginning of a scenario."""
-    return Logged(scenario.definitions, scenario.model, clock=scenario.clock)
+    return Logged(scenario.definitions, scenario.model, clock=scenario.clock, pseudonyms=KEYED)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -100,6 +105,19 @@ def test_restarts_from_the_changelog_change_nothing(seed: int, clock: str) -> No
     """Under three versions, restored after every other batch: byte by byte the same engine, and the twin's records."""
     scenario = Scenario(1300 + seed, clock=clock, versions=2, new_reads=True)
     scenario.drive(logged(scenario), 0, restarts=0.5).assert_equal()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_who_was_forgotten_stays_forgotten(seed: int) -> None:
+    """Users erased, idle or too many, tombstones compacted or not: byte by byte the same engine, the twin's records."""
+    retention = {"idle": "1d", "users_max": 4} if seed % 2 else None
+    scenario = Scenario(1400 + seed, versions=2, erasures=8, retention=retention, settings=streams.Settings(users=12))
+    pair = logged(scenario)
+    scenario.drive(pair, 0, restarts=0.5).assert_equal()
+    assert [key for key, value in pair.records if value is None and key[:1] == changelog.USER]
+    left = compacted(pair.records, len(pair.records))
+    gone = {key for key, value in left if value is None}
+    assert not gone & {key for key, value in left if value is not None}
 
 
 def test_a_backfill_goes_on_where_it_was() -> None:
@@ -229,7 +247,8 @@ def with_checkpoint(**changes: Any) -> Callable[[Records], Records]:
         (lambda records: [*records, (b"!", sealed(b"!", b""))], "unknown type"),
         (lambda records: [*records, (b"ux", sealed(b"ux", b"short"))], "can't be read"),
         (lambda records: [*records, (None, b"x")], "no key"),
-        (lambda records: [*records, (b"ua", None)], "deleted"),
+        (lambda records: [*records, (b"sa", None)], "deleted"),
+        (lambda records: [*records, (b"ua", None)], "counts"),
         (without(b"c"), "checkpoint is missing"),
         (without(b"ub"), "counts 3 users, and there are 2"),
         (without(b"s"), "counts .* texts, and there are 0"),

@@ -212,7 +212,8 @@ def test_a_version_that_is_read_once_more_does_not_come_back() -> None:
 def _published(version: int) -> bytes:
     text = text_of(definitions(version))
     found = checked(text, SHIPPED.read_text(encoding="utf-8")).checked
-    record = PublishedDefinitions(version=version, hash=found.hash, text=text, mapping=None, published_at=now())
+    record = PublishedDefinitions(version=version, hash=found.hash, text=text, mapping=None, published_at=now(),
+                                  published_by=None)  # fmt: skip
     return record.model_dump_json().encode()
 
 

@@ -274,7 +274,9 @@ def test_nothing_is_delivered_about_a_user_who_was_erased_since(shop: Deployment
 
 async def erase(shop: Deployment, user: str) -> None:
     """Ask for an erasure."""
-    command = EraseCommand(id=short_hash("erase", user), command="erase", user_id=user, requested_at=now())
+    command = EraseCommand(
+        requested_by=None, id=short_hash("erase", user), command="erase", user_id=user, requested_at=now()
+    )
     await append(shop.settings, "commands", command.id, command)
 
 

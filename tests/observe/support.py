@@ -75,6 +75,7 @@ def everything() -> Metrics:
     effects = Effects(
         [transition()], [decision()], [], [conversion()], samples=[sample], dead_letters=[letter], read=4, applied=2,
         duplicates=1, repaired=1, evaluations=2, dead_letter_counts={"not_json": 1}, repaired_counts={"bad_amount": 1},
+        ignored=1, forgotten=["u-9"], forgotten_counts={"erasure": 1},
     )  # fmt: skip
     metrics.committed(effects, [WALL_MS - 80] * 4, seconds=0.02, wall_ms=WALL_MS, grace_ms=2_000)
     metrics.restarted("fenced")

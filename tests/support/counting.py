@@ -64,6 +64,10 @@ class Counting:
         self._observed += 1
         return True
 
+    def forget(self, _: object) -> int:
+        """Forget nobody."""
+        return 0
+
     @property
     def _counts(self) -> Counter[str]:
         return Counter({target: len(ids) for target, ids in self._ids.items()})

@@ -12,6 +12,7 @@ from schemas.models import Snapshot
 from tests.support.random_definitions import text_of
 from tests.support.streams import Record
 from worker.core.engine import Engine
+from worker.core.erasures import Erased
 from worker.core.records import Effects
 from worker.language.definitions import Checked, load
 from worker.language.mapping import Mapping
@@ -65,6 +66,7 @@ class Pair:
         checked = checked_of(definitions)
         self.checked, self.model = checked, Snapshot.model_validate(model) if model else None
         self.engine = Engine(checked, MAPPING, model=self.model, **options)
+        options.pop("pseudonyms", None)
         self.twin = Twin(definitions, checked.hash, model=model, **options)
         self.wall = options.get("clock") == "wall"
         self.effects: list[Effects] = []
@@ -94,9 +96,17 @@ class Pair:
         self.effects.append(self.engine.publish(checked, snapshot, wall_ms=WALL_MS))
         self.twin.publish(definitions, checked.hash if checked else None, model, wall_ms=WALL_MS)
 
+    def erase(self, user_id: str, until_ms: int, *, suppress: bool = False) -> None:
+        """Erase a user in both."""
+        pseudonyms = self.engine.erasures.pseudonyms
+        erased = Erased(pseudonyms.of(user_id), pseudonyms.version, until_ms, suppress)
+        self.effects.append(self.engine.erase(erased, user_id, wall_ms=WALL_MS))
+        self.twin.erase(user_id, until_ms, suppress=suppress, wall_ms=WALL_MS)
+
     def restart(self) -> None:
         """Save the engine to bytes and go on with one made from them."""
-        self.engine = Engine.from_bytes(self.engine.to_bytes(), self.checked, MAPPING, self.model)
+        pseudonyms = self.engine.erasures.pseudonyms
+        self.engine = Engine.from_bytes(self.engine.to_bytes(), self.checked, MAPPING, self.model, pseudonyms)
 
     def assert_equal(self) -> None:
         """Hold every record, membership and count of the engine to the twin's."""

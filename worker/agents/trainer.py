@@ -10,9 +10,11 @@ import time
 
 import msgspec
 
+from worker.agents.forgetting import Forgetting
 from worker.agents.lessons import Breaking
 from worker.agents.process import Process
 from worker.agents.training import Training, taught
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.snapshots import version_of
 from worker.kafka import steps
 from worker.kafka.context import Context
@@ -62,8 +64,13 @@ class TrainingTask(PartitionTask):
             progress,
             list(models),
             self._breaking,
+            forgetting := Forgetting(Pseudonyms(settings.pseudonym_keys)),
         )
-        training.obey((await _commands(settings)).since(progress.commands_offset))
+        commands = await _commands(settings)
+        for issued in commands.commands:
+            if issued.offset < progress.commands_offset:
+                forgetting.note(issued, self.context.wall.now_ms(), done=True)
+        training.obey(commands.since(progress.commands_offset))
         steps.reached(Step.RESTORED, self.partition)
         self._metrics.restored(time.monotonic() - started)
         log("trainer").info(

@@ -16,6 +16,7 @@ from aiokafka import OffsetAndMetadata
 
 from schemas.control import ModelsCommand
 from schemas.models import SNAPSHOT_BYTES_MAX
+from worker.agents.forgetting import Forgetting
 from worker.agents.lessons import READINGS, Breaking, lesson
 from worker.kafka import steps
 from worker.kafka.beginning import over_size
@@ -52,7 +53,7 @@ class Training:
 
     def __init__(
         self, context: Context, metrics: LearnerMetrics, transactions: Transactions, learning: Learning,
-        published: Published, progress: Progress, models: list[bytes], breaking: Breaking,
+        published: Published, progress: Progress, models: list[bytes], breaking: Breaking, forgetting: Forgetting,
     ) -> None:  # fmt: skip
         self.context, self.metrics, self._transactions = context, metrics, transactions
         self.settings = context.settings
@@ -60,7 +61,7 @@ class Training:
         self._learning, self._published = learning, published
         self.progress = progress
         self._models = models  # keys, the newest last
-        self._breaking = breaking
+        self._breaking, self._forgetting = breaking, forgetting
         self._input = MergedInput(self.settings, READINGS)
         self._taken: Counter[tuple[str, str]] = Counter()
         self._unsaved = False
@@ -77,13 +78,15 @@ class Training:
         await self._input.begin(self.progress.offsets)
         await self._take_definitions()
         self.obey(self.context.control.since(self.progress.commands_offset))
+        if self._forgetting.is_asked:
+            await asyncio.to_thread(self._forgetting.carry_out, self._learning, self.context.wall.now_ms())
         arrived = await self._input.read(RECORDS_MAX)
         steps.reached(Step.READ, PARTITION)
         if arrived:
             await asyncio.to_thread(self._learn, arrived)
             steps.reached(Step.STEPPED, PARTITION)
         model = await asyncio.to_thread(self._ask) if self._wants_model else None
-        if model is not None or (self._unsaved and self._saved_long_ago):
+        if model is not None or self._forgetting.receipts or (self._unsaved and self._saved_long_ago):
             await self._commit(model)
         if time.monotonic() - self._shown_at >= SHOW_SECONDS:
             self._shown_at = time.monotonic()
@@ -112,9 +115,10 @@ class Training:
         log("trainer").info("Definitions take effect.", version=version, hash=named)
 
     def obey(self, commands: Iterable[Issued]) -> None:
-        """Take commands, in order: those about models are the trainer's."""
+        """Take commands, in order: those about models are the trainer's, and erasures everybody's."""
         for issued in commands:
             self.progress.commands_offset = issued.offset + 1
+            self._forgetting.note(issued, self.context.wall.now_ms(), done=False)
             if isinstance(issued.command, ModelsCommand):
                 self.progress.frozen = issued.command.command == "freeze"
                 self.progress.asked_ms = None  # released, it is asked at once
@@ -132,6 +136,8 @@ class Training:
                 self._note(record)
 
     def _lesson(self, record: Arrived) -> str:
+        if self._forgetting.is_past(record.content):
+            return "refused"
         try:
             return lesson(self._learning, record.content)
         except Exception as error:
@@ -190,6 +196,7 @@ class Training:
                 raise over_size(PARTITION, str(refused)) from refused
         self.committed_at, self._unsaved = time.monotonic(), False
         self._breaking.passed()
+        self._forgetting.receipts.clear()
         self._tell(model, decisions, report)
         self._transactions.assert_no_doubt()
 
@@ -206,6 +213,8 @@ class Training:
             outbox.take_model(model)
             outbox.take_tombstones("models", self._models[:-MODELS_KEPT])
             self._models = self._models[-MODELS_KEPT:]
+        for receipt in self._forgetting.receipts:
+            outbox.take_receipt(receipt.model_dump())
         outbox.take_learnt(changes(self.progress, parts))
         return outbox
 

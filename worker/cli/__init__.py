@@ -20,6 +20,7 @@ from worker.cli import (  # noqa: F401  they declare their commands
     models,
     offline,
     operating,
+    privacy,
     repairing,
     roles,
     simulating,

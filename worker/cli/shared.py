@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from worker.settings import Settings
 
 __all__ = [
-    "DEMO_OUTPUT", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "WaitOption", "app", "bench_app",
-    "campaigns_app", "console", "definitions_app", "instant_ms", "plain", "print_json", "progress", "run", "say",
-    "settings_of", "until_told",
+    "DEMO_OUTPUT", "ByOption", "JsonOption", "MappingOption", "PrefixOption", "ServersOption", "WaitOption", "app",
+    "bench_app", "campaigns_app", "console", "definitions_app", "instant_ms", "plain", "print_json", "progress", "run",
+    "say", "settings_of", "until_told",
 ]  # fmt: skip
 
 WaitOption = Annotated[
@@ -69,6 +69,10 @@ PrefixOption = Annotated[
     str | None,
     typer.Option(metavar="PREFIX", help="Begins every topic's name; default: SHOAL_TOPIC_PREFIX, else shoal. ."),
 ]
+ByOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who asks, as the records say; default: SHOAL_OPERATOR, else the login."),
+]
 CURES = {
     "UnknownTopicOrPartitionError": "shoal topics create makes the topics that are missing",
     "TopicAuthorizationFailedError": "shoal topics acls prints what this user has to be allowed",
@@ -105,11 +109,11 @@ def print_json(value: dict[str, Any]) -> None:
     print(msgspec.json.encode(value).decode())
 
 
-def settings_of(bootstrap_servers: str | None, topic_prefix: str | None) -> "Settings":
+def settings_of(bootstrap_servers: str | None, topic_prefix: str | None, by: str | None = None) -> "Settings":
     """Return the settings of the environment under the options every command of a broker has. Raises WrongUsage."""
     from worker import settings
 
-    return settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    return settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, operator=by)
 
 
 def instant_ms(text: str, named: str) -> int:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 __all__ = [
     "ACTIVITY", "AMOUNT", "CATEGORY", "CLOCK", "COLUMNS", "CONSENT", "DECISION", "DETAIL_VALUE", "FLAGS", "INDEX",
     "KIND", "MESSAGE", "OFFSET", "ORDER", "PRODUCT", "PROFILING", "QUANTITY", "RATING", "REPAIRS", "SLOT", "TIME",
-    "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT", "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Refused", "refuse",
+    "TRAIT_NONE", "TRAIT_NUMBER", "TRAIT_TEXT", "VALUE", "WHAT", "ZONE", "Batch", "DeadLetter", "Refused", "Stop",
+    "refuse",
 ]  # fmt: skip
 
 SLOT, TIME, CLOCK, KIND, MESSAGE, ORDER, AMOUNT, ZONE, OFFSET, FLAGS = range(10)
@@ -30,11 +31,19 @@ REPAIRS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that can't be understood: why, where, and its bytes as they came."""
+    """A record that can't be understood: why, where, and its bytes as they came; none of an erased user's."""
 
     reason: str
     offset: int
     payload: bytes
+    erased: bool = False  # its user was: it has no payload, and must have no key
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Something has to happen before the next record: a UTC day (from the epoch) begins; None: a user needs room."""
+
+    day: int | None
 
 
 @dataclass(slots=True)
@@ -62,6 +71,8 @@ class Batch:
     clock_ms: int | None
     read: int
     new_users: int
+    ignored: int = 0  # of erased users
+    stop: Stop | None = None  # why not all were read
 
 
 class Refused(Exception):  # noqa: N818 - a verdict on the input, not an error

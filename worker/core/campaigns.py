@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.core.checks import (
     CANCELLED,
+    CONSENT,
     DECIDED,
     DEFERRED,
     DUE,
@@ -35,8 +36,8 @@ from worker.core.segments import CONVERSIONS, DECISIONS, ENTERED, TIMER, TRANSIT
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Surroundings
 
 __all__ = [
-    "ORIGIN_CAUSE", "ORIGIN_DIRECTION", "ORIGIN_SEGMENT", "ORIGIN_VERSION", "SEGMENT_MASK", "convert",
-    "decide_campaigns",
+    "ORIGIN_CAUSE", "ORIGIN_DIRECTION", "ORIGIN_SEGMENT", "ORIGIN_VERSION", "SEGMENT_MASK", "cancel_everything",
+    "convert", "decide_campaigns",
 ]  # fmt: skip
 
 # How a transition's version, segment, direction and cause share one word.
@@ -195,7 +196,10 @@ def _settle_pending(
     first: Integer,
     wall: Integer,
 ) -> None:
-    """Cancel the pending trigger if its segment was left in this evaluation, else decide it if it is due."""
+    """Cancel the pending trigger if its segment was left in this evaluation, else decide it if it is due.
+
+    One whose channel the user no longer consents to is refused at once, due or not.
+    """
     campaign = p.campaigns[place]
     pending = campaign["pending"]
     due = s.wide[slot, pending + DUE]
@@ -221,6 +225,25 @@ def _settle_pending(
     if due <= clock:
         s.wide[slot, pending + DUE] = FOREVER
         _decide(p, s, z, o, slot, clock, place, due, occurred, offset, origin, wall)
+    elif campaign["consent"] >= 0 and s.narrow[slot, campaign["consent"]] != 1:
+        s.wide[slot, pending + DUE] = FOREVER
+        _record(p, s, o, slot, clock, place, SUPPRESSED, CONSENT, NO_VARIANT, due, occurred, offset, origin)
+
+
+@compiled
+def cancel_everything(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
+    """Cancel all pending triggers of a user who is forgotten, in the order in which campaigns take their turn."""
+    for turn in range(len(p.turns)):
+        place = p.turns[turn]
+        pending = p.campaigns[place]["pending"]
+        due = s.wide[slot, pending + DUE]
+        if due == FOREVER:
+            continue
+        occurred = s.wide[slot, pending + OCCURRED]
+        offset = s.wide[slot, pending + OFFSET]
+        origin = s.wide[slot, pending + ORIGIN]
+        s.wide[slot, pending + DUE] = FOREVER
+        _record(p, s, o, slot, clock, place, CANCELLED, NOTHING, NO_VARIANT, due, occurred, offset, origin)
 
 
 @compiled

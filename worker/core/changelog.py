@@ -7,13 +7,17 @@ r"""An engine as records of a compacted changelog: what changed since the last c
     l <layout>      the columns of a layout, by its 8-byte hash
     h <campaign>    a campaign's fired decisions by hour
     p <number>      a point: what, besides records, took effect before which record; uint32 big-endian
+    e <pseudonym>   a user who was erased, and up to when; 32 bytes
+
+Of who is forgotten the row gets a tombstone, and texts that nobody has any more are taken out of their records.
 
 The rule: every key begins with a type byte, so that no user id can pose as something else, and every value with
 a checksum over key and value, so that a record that was damaged, or put under another key, is never taken for state.
 All records of one commit go into one transaction. `restoring.py` reads them back.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Literal
 
@@ -24,18 +28,19 @@ from xxhash import xxh3_64_intdigest
 from worker.core.engine import Engine
 
 __all__ = [
-    "CHECKPOINT", "FORMAT", "HOURS", "LAYOUT", "NUMBER", "POINT", "ROW", "TEXTS", "USER", "ZONES", "Changelog",
-    "Checkpoint", "LayoutRecord", "OtherReleaseError", "Point", "StateRecordError", "opened", "sealed",
+    "CHECKPOINT", "ERASED", "FORMAT", "HOURS", "LAYOUT", "NUMBER", "POINT", "ROW", "TEXTS", "USER", "ZONES",
+    "Changelog", "Checkpoint", "LayoutRecord", "OtherReleaseError", "Point", "Record", "StateRecordError", "opened",
+    "sealed",
 ]  # fmt: skip
 
 FORMAT = 1
-CHECKPOINT, USER, TEXTS, ZONES, LAYOUT, HOURS, POINT = b"c", b"u", b"s", b"z", b"l", b"h", b"p"
+CHECKPOINT, USER, TEXTS, ZONES, LAYOUT, HOURS, POINT, ERASED = b"c", b"u", b"s", b"z", b"l", b"h", b"p", b"e"
 CHECKSUM = Struct(">Q")
 NUMBER = Struct(">I")
 ROW = Struct("<8sIq")  # layout, slot, due; the row's words follow
 TEXTS_PER_RECORD = 1_000  # of 256 bytes at most: a record has to fit into a broker's message
 
-Record = tuple[bytes, bytes]
+Record = tuple[bytes, bytes | None]  # None: a tombstone
 
 
 class StateRecordError(ValueError):
@@ -65,6 +70,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     texts: int
     zones: int
     points: int
+    free: int = 0  # of the users' slots, those that nobody has
+    erased: int = 0
 
 
 class Point(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,7 +80,7 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     `definitions` and `mapping` are texts, `model` a snapshot as JSON: a state can be read without any other topic.
     """
 
-    kind: Literal["version", "tick", "pause", "resume"]
+    kind: Literal["version", "tick", "pause", "resume", "erase"]
     offset: int
     clock_ms: int | None
     definitions: str | None = None
@@ -82,6 +89,9 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     campaign: str | None = None
     until_ms: int | None = None
+    subject: str | None = None  # of an erasure, a pseudonym
+    key_version: int = 0
+    suppress: bool = False
 
 
 class LayoutRecord(msgspec.Struct, frozen=True):
@@ -96,8 +106,9 @@ def sealed(key: bytes, body: bytes) -> bytes:
     return CHECKSUM.pack(xxh3_64_intdigest(body, xxh3_64_intdigest(key))) + body
 
 
-def opened(key: bytes, value: bytes) -> memoryview:
+def opened(key: bytes, value: bytes | None) -> memoryview:
     """Return the body of a record. Raises StateRecordError if it isn't what was sealed under this key."""
+    value = value or b""
     body = memoryview(value)[CHECKSUM.size :]
     if len(value) < CHECKSUM.size or CHECKSUM.unpack_from(value)[0] != xxh3_64_intdigest(body, xxh3_64_intdigest(key)):
         raise StateRecordError(f"a record of type {key[:1]!r} is damaged, or was not written by Shoal")
@@ -112,11 +123,16 @@ class Changelog:
         self.points = points
         self._new_points: list[Point] = []
         self._texts = self._zones = 0
+        self._firsts: list[int] = []
         self._layouts: set[str] = set()
         self._hours: dict[str, bytes] = {}
 
-    def restored(self, layouts: set[str], hours: dict[str, bytes]) -> None:
-        """Take it that everything is stored: the engine was just read from its changelog."""
+    def restored(self, layouts: set[str], hours: dict[str, bytes], firsts: Sequence[int]) -> None:
+        """Take it that everything is stored: the engine was just read from its changelog.
+
+        `firsts` are the first numbers of the records of texts, ascending.
+        """
+        self._firsts = list(firsts)
         self._texts, self._zones = len(self.engine.strings), len(self.engine.zones.names)
         self._layouts, self._hours = layouts, hours
 
@@ -126,7 +142,7 @@ class Changelog:
 
     def records(self, next_offset: int, commands_offset: int) -> list[Record]:
         """Return what has to be stored so that the engine can go on from here, the checkpoint last."""
-        records = [*self._points(), *self._names(), *self._rows(), *self._hour_counts()]
+        records = [*self._points(), *self._erased(), *self._names(), *self._rows(), *self._hour_counts()]
         checkpoint = self._checkpoint(next_offset, commands_offset)
         records.append((CHECKPOINT, sealed(CHECKPOINT, msgspec.msgpack.encode(checkpoint))))
         return records
@@ -137,15 +153,31 @@ class Changelog:
             self.points += 1
         self._new_points.clear()
 
+    def _erased(self) -> Iterator[Record]:
+        for subject, erased in self.engine.erasures.take_changed():
+            key = ERASED + bytes.fromhex(subject)
+            yield (key, None) if erased is None else _packed(key, erased)
+        for user_id in self.engine.users.take_forgotten():
+            yield USER + user_id.encode(), None
+
     def _names(self) -> Iterator[Record]:
         texts, zones = self.engine.strings.texts, self.engine.zones.names
+        yield from self._without_dropped(texts)
         while len(texts) > self._texts:
             several = texts[self._texts : self._texts + TEXTS_PER_RECORD]
             yield _packed(TEXTS + NUMBER.pack(self._texts), several)
+            self._firsts.append(self._texts)
             self._texts += len(several)
         if len(zones) > self._zones:
             yield _packed(ZONES, zones)
             self._zones = len(zones)
+
+    def _without_dropped(self, texts: list[str]) -> Iterator[Record]:
+        """The records of texts of which some were dropped, once more."""
+        stored = [number for number in self.engine.strings.take_dropped() if number < self._texts]
+        for place in sorted({bisect_right(self._firsts, number) for number in stored}):
+            first, last = self._firsts[place - 1], [*self._firsts, self._texts][place]
+            yield _packed(TEXTS + NUMBER.pack(first), texts[first:last])
 
     def _rows(self) -> Iterator[Record]:
         """The rows of those who were evaluated; one that waits to be carried over hasn't been."""
@@ -177,6 +209,7 @@ class Changelog:
             next_offset=next_offset, commands_offset=commands_offset, clock=engine.clock, grace_ms=engine.grace_ms,
             clock_ms=engine.clock_ms, passed_ms=engine.passed_ms, taken=engine.taken, braked=sorted(engine.braked),
             users=engine.rows.count, texts=self._texts, zones=self._zones, points=self.points,
+            free=engine.rows.count - len(engine.users), erased=len(engine.erasures),
         )  # fmt: skip
 
 

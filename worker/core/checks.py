@@ -12,9 +12,10 @@ from worker.core.tables import Integer, Program, Row, StateArrays, Surroundings
 from worker.core.zones import defer_quiet, is_quiet
 
 __all__ = [
-    "CANCELLED", "DECIDED", "DEFERRED", "DUE", "EXITED_BEFORE", "FIRED", "HELD_OUT", "HOURS_COUNTED", "LAST_OCCURRED",
-    "LAST_OFFSET", "LAST_ORIGIN", "LIVE", "NOTHING", "NO_VARIANT", "OCCURRED", "OFFSET", "ORIGIN", "PAUSE", "SHADOW",
-    "SHADOWED", "SUPPRESSED", "WAS_HELD_OUT", "check", "count_hour", "outcome_of", "random_number", "variant_of",
+    "CANCELLED", "CONSENT", "DECIDED", "DEFERRED", "DUE", "EXITED_BEFORE", "FIRED", "HELD_OUT", "HOURS_COUNTED",
+    "LAST_OCCURRED", "LAST_OFFSET", "LAST_ORIGIN", "LIVE", "NOTHING", "NO_VARIANT", "OCCURRED", "OFFSET", "ORIGIN",
+    "PAUSE", "SHADOW", "SHADOWED", "SUPPRESSED", "WAS_HELD_OUT", "check", "count_hour", "outcome_of", "random_number",
+    "variant_of",
 ]  # fmt: skip
 
 FIRED, SUPPRESSED, DEFERRED, CANCELLED, HELD_OUT, SHADOWED = range(6)

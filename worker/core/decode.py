@@ -2,7 +2,8 @@
 
 The rule: `decode` never raises, whatever the bytes. A record is accepted, perhaps with repairs, or it is a dead letter
 with the first reason that applies, in the order of the contract; read = records + dead letters, always. A user gets a
-slot, a text its number and the partition clock moves only when every check of a record has passed.
+slot, a text its number and the partition clock moves only when every check of a record has passed. What an erased user
+did before is ignored, as if it had been seen before: it moves no clock, and no dead letter holds any of it.
 
 Per record one row of `Batch.records`; its products are rows of `Batch.lines`, what it says about the user (traits,
 consents, a rating) rows of `Batch.details`, both found through running ends.
@@ -31,7 +32,8 @@ from schemas.events import (
     TIME_MS_MAX,
     TIME_MS_MIN,
 )
-from worker.core.batch import ACTIVITY, COLUMNS, REPAIRS, VALUE, Batch, DeadLetter, Refused, refuse
+from worker.core.batch import ACTIVITY, COLUMNS, REPAIRS, VALUE, Batch, DeadLetter, Refused, Stop, refuse
+from worker.core.erasures import Erasures
 from worker.core.fields import FieldReader, Reader
 from worker.core.interning import Strings, Users
 from worker.core.json_text import (
@@ -44,6 +46,8 @@ from worker.core.json_text import (
     parsed_slowly,
     without_surrogates,
 )
+from worker.core.layout import FOREVER
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.timestamps import FRACTIONS, HOURS, SECONDS, time_ms
 from worker.core.zones import Zones
 from worker.language.mapping import Mapping, Rule
@@ -57,6 +61,8 @@ _ROW: Final = Struct("=4q2Q4q")  # ids are hashes without a sign; the column kee
 _TYPES: Final = ("track", "page", "screen", "identify")
 _ORDERS: Final = (KIND_NUMBERS["order"], KIND_NUMBERS["refund"])
 CHUNK: Final = 256  # records looked at together for depth: few enough to stay in the cache
+DAY_MS: Final = 86_400_000
+UNTIL_CLOCK: Final = FOREVER + 1  # the first record tells which day it is
 
 Json = Any
 
@@ -76,10 +82,14 @@ class _Plan:
 class Decoder:
     """Decodes the records of one partition; keeps nothing between batches but users, strings and caches."""
 
-    def __init__(self, mapping: Mapping, definitions: Definitions, users: Users, strings: Strings, zones: Zones, *,
-                 event_clock: bool) -> None:  # fmt: skip
+    def __init__(self, mapping: Mapping, definitions: Definitions, users: Users, strings: Strings, zones: Zones,
+                 erasures: Erasures | None = None, *, event_clock: bool) -> None:  # fmt: skip
         self._mapping = mapping
         self._users = users
+        self._erasures = Erasures(Pseudonyms()) if erasures is None else erasures
+        retention = definitions.retention
+        self._by_day = retention is not None and retention.idle is not None
+        self._users_most = retention.users_max or FOREVER if retention else FOREVER
         self._zone_number = zones.number
         self._known_zones: dict[str, int] = {}
         self._event_clock = event_clock
@@ -95,17 +105,25 @@ class Decoder:
         keys: Sequence[bytes | None] | None = None,
         arrivals_ms: Sequence[int] | None = None,
         clock_ms: int | None = None,
+        *,
+        goes_on: bool = False,
     ) -> Batch:
         """Decode a batch; never raises, whatever the bytes.
+
+        Where users are retained for a time only, it ends before the first record of another UTC day, or of a new user
+        for whom there is no room: `stop` says which, `read` how many come before it. The day of the first record has
+        begun if the batch `goes_on` after such an end.
 
         Without `keys` none is checked. Without `arrivals_ms`, or with the event clock, arrival is the event's own time.
         `clock_ms` is the partition clock before the batch, None before the partition's first accepted record.
         """
-        users_before = len(self._users.ids)
+        users_before = len(self._users)
         self._fields.begin()
-        work = _Work(bytearray(_ROW.size * len(payloads)), clock_ms)
+        work = _Work(bytearray(_ROW.size * len(payloads)), clock_ms, len(payloads), self._day_end(clock_ms), goes_on)
         live_arrivals_ms = None if self._event_clock else arrivals_ms
         for first in range(0, len(payloads), CHUNK):
+            if work.stop is not None:
+                break
             self._decode_chunk(work, payloads, first, offsets, keys, live_arrivals_ms)
         count = len(work.lines_end)
         lines = np.array(self._fields.lines, dtype=np.float64).reshape(-1, 4)
@@ -121,9 +139,19 @@ class Decoder:
             repaired=dict(sorted(work.repaired.items())),
             repaired_records=work.repaired_records,
             clock_ms=work.clock_ms,
-            read=len(payloads),
-            new_users=len(self._users.ids) - users_before,
+            read=work.read,
+            new_users=len(self._users) - users_before,
+            ignored=work.ignored,
+            stop=work.stop,
         )
+
+    def _day_end(self, clock_ms: int | None) -> int:
+        """Return before which arrival a batch ends, in ms."""
+        if not self._by_day:
+            return FOREVER
+        if clock_ms is None:
+            return UNTIL_CLOCK
+        return (clock_ms // DAY_MS + 1) * DAY_MS
 
     def _decode_chunk(
         self,
@@ -145,8 +173,11 @@ class Decoder:
         known_zones = self._known_zones
         rows, lines_end, details_end, clock = work.rows, work.lines_end, work.details_end, work.clock_ms
         unnamed, pack_into = self._unnamed, _ROW.pack_into
+        erasures, erased_until, any_erased = self._erasures, self._erasures.by_slot, len(self._erasures) > 0
+        day_end, users_most = work.day_end_ms, self._users_most
         time: int | None
         for index, raw in enumerate(chunk, first):
+            ignored_until = None
             try:
                 if len(raw) > PAYLOAD_BYTES_MAX:
                     refuse("too_large")
@@ -177,6 +208,11 @@ class Decoder:
                         refuse("bad_user")
                 if slot is None:
                     user = _checked_user(event)
+                if any_erased:
+                    ignored_until = erasures.until(user) if slot is None else erased_until.get(slot)
+                    if ignored_until == FOREVER:
+                        work.ignored += 1
+                        continue
                 if keys is not None and keys[index] != (user if event.userId is not None else user[5:]).encode():
                     refuse("key_mismatch")
 
@@ -205,6 +241,17 @@ class Decoder:
                     time = arrival
                 elif time < arrival - AGE_MS_MAX:
                     refuse("timestamp_out_of_range")
+
+                if ignored_until is not None and time <= ignored_until:
+                    work.ignored += 1
+                    reasons.clear()
+                    continue
+                if arrival >= day_end or (slot is None and len(slots) >= users_most):
+                    day = arrival // DAY_MS if arrival >= day_end and (index > 0 or not work.goes_on) else None
+                    if day is not None or (slot is None and len(slots) >= users_most):
+                        work.read, work.stop = index, Stop(day)
+                        reasons.clear()
+                        break
 
                 properties = event.properties
                 if properties is None:
@@ -240,8 +287,12 @@ class Decoder:
                 # Nothing refuses the record any more.
                 if clock is None or arrival > clock:
                     clock = arrival
+                    if clock >= day_end or day_end == UNTIL_CLOCK:
+                        day_end = (clock // DAY_MS + 1) * DAY_MS
                 if slot is None:
                     slot = self._users.slot(user)
+                    if ignored_until is not None:
+                        erased_until[slot] = ignored_until
                 place = len(lines_end) * ROW_BYTES
                 offset = offsets[index]
                 if reasons:
@@ -252,13 +303,13 @@ class Decoder:
                 if reasons:
                     work.count_repairs(reasons)
             except Refused as refused:
-                work.dead_letters.append(DeadLetter(refused.reason, offsets[index], raw))
+                work.bury(refused.reason, offsets[index], raw, erased=ignored_until is not None)
                 reasons.clear()
             except Exception:  # noqa: BLE001 - a mistake of ours must not stop the stream, nor leave half a record
                 del lines[lines_end[-1] if lines_end else 0 :], details[details_end[-1] if details_end else 0 :]
-                work.dead_letters.append(DeadLetter("engine_error", offsets[index], raw))
+                work.bury("engine_error", offsets[index], raw, erased=ignored_until is not None)
                 reasons.clear()
-        work.clock_ms = clock
+        work.clock_ms, work.day_end_ms = clock, day_end
 
     def _name_plan(self, rules: tuple[Rule, ...]) -> _Plan:
         """Return the plan of events of one name; which rule applies is settled here unless it has conditions."""
@@ -316,11 +367,20 @@ class _Work:
 
     rows: bytearray
     clock_ms: int | None
+    read: int
+    day_end_ms: int
+    goes_on: bool
     lines_end: list[int] = field(default_factory=list)
     details_end: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     repaired: dict[str, int] = field(default_factory=dict)
     repaired_records: int = 0
+    ignored: int = 0
+    stop: Stop | None = None
+
+    def bury(self, reason: str, offset: int, raw: bytes, *, erased: bool) -> None:
+        """Make a record a dead letter; of a user who was erased nothing is kept."""
+        self.dead_letters.append(DeadLetter(reason, offset, b"" if erased else raw, erased))
 
     def count_repairs(self, reasons: list[str]) -> None:
         """Count a repaired record under each distinct reason, and empty the list."""

@@ -1,8 +1,8 @@
 """The engine of one partition: bytes in, effects out.
 
 Pure: no clock, no randomness, no IO; `wall_ms` is an argument. `step` takes records, `tick` takes a moment, `publish`
-takes a version; all of them end in the funnel, and all of them return `Effects`. What an engine knows is in `to_bytes`,
-so that it can go on elsewhere as if nothing had happened.
+takes a version, `erase` forgets a user; all of them end in the funnel, and all of them return `Effects`. What an engine
+knows is in `to_bytes`, so that it can go on elsewhere as if nothing had happened.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +14,20 @@ import numpy as np
 
 from schemas.models import Snapshot
 from schemas.outputs import PAYLOAD_KEPT
-from worker.core import funnel, saving
-from worker.core.batch import CLOCK, REPAIRS, SLOT, Batch, DeadLetter
+from worker.core import funnel, retention, saving
+from worker.core.batch import CLOCK, REPAIRS, SLOT, Batch, DeadLetter, Stop
 from worker.core.decode import Decoder
 from worker.core.effects import RecordWriter
+from worker.core.erasures import Erased, Erasures
 from worker.core.explain import explain
+from worker.core.export import columns_of
 from worker.core.handles import handle
 from worker.core.interning import Strings, Users
 from worker.core.layout import NEVER
 from worker.core.memberships import member_counts, memberships
 from worker.core.outputs import empty_outputs, with_larger_heap
 from worker.core.program import Version, build
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.records import DeadLetterRecord, Effects
 from worker.core.retired import Retired, retired_by
 from worker.core.sample_records import write_samples
@@ -47,14 +50,15 @@ class Engine:
     """Everything about the users of one partition, and the version in force."""
 
     def __init__(self, checked: Checked, mapping: Mapping, *, topic: str = "shoal.events", partition: int = 0,
-                 partitions: int = 1, grace_ms: int = 2000, clock: Clock = "event",
-                 model: Snapshot | None = None) -> None:  # fmt: skip
+                 partitions: int = 1, grace_ms: int = 2000, clock: Clock = "event", model: Snapshot | None = None,
+                 pseudonyms: Pseudonyms | None = None) -> None:  # fmt: skip
         """Start empty, under definitions as `worker.language.definitions.load` checked them.
 
         Raises ValueError if `grace_ms` is negative or more than a day.
         """
         self._place(mapping, topic, partition, partitions, grace_ms, clock)
         self._name(Users(), Strings(), Zones())
+        self.erasures = Erasures(pseudonyms or Pseudonyms())
         self.clock_ms: int | None = None
         self.hashes = [checked.hash]
         self.braked: frozenset[str] = frozenset()
@@ -80,11 +84,14 @@ class Engine:
         self.users = users
         self.strings = strings
         self.zones = zones
+        self._lay_out_texts()
+        self._handled: list[Any] = [None] * 4
+        self._handles: list[Any] = [None] * 4
+
+    def _lay_out_texts(self) -> None:
         self._text_bytes = bytearray()
         self._text_ends: list[int] = []
         self._known = (-1, -1)
-        self._handled: list[Any] = [None] * 4
-        self._handles: list[Any] = [None] * 4
 
     # Versions.
 
@@ -98,12 +105,15 @@ class Engine:
         """Return this partition's part of an hourly limit."""
         return per_hour // self.partitions + (self.partition < per_hour % self.partitions)
 
-    def _begin_version(self) -> None:
-        version = self.version
+    def _begin_decoding(self) -> None:
         self._decoder = Decoder(
-            self.mapping, version.checked.definitions, self.users, self.strings, self.zones,
+            self.mapping, self.version.checked.definitions, self.users, self.strings, self.zones, self.erasures,
             event_clock=self.clock == "event",
         )  # fmt: skip
+
+    def _begin_version(self) -> None:
+        version = self.version
+        self._begin_decoding()
         self._writer = RecordWriter(
             version, self.hashes, self.users.ids, self.strings, self.zones, self.topic, self.partition
         )
@@ -195,20 +205,30 @@ class Engine:
         offsets = first_offset
         if isinstance(offsets, int):
             offsets = range(offsets, offsets + len(payloads))
-        batch = self._decoder.decode(payloads, offsets, keys, arrivals_ms, self.clock_ms)
-        effects = self._decoded(batch)
-        first = 0
-        for last, midnight_ms in _days(batch, self.clock_ms):
-            if last > first:
-                self._take(batch, first, last, due_rows_max, wall_ms, effects)
-            yield effects, midnight_ms
-            first, effects = last, Effects()
+        done, stop = 0, None
+        while done < len(payloads):
+            effects = Effects() if stop is None else self._make_room(stop, wall_ms)
+            rest = slice(done, None)
+            batch = self._decoder.decode(
+                payloads[rest], offsets[rest], keys and keys[rest], arrivals_ms and arrivals_ms[rest],
+                self.clock_ms, goes_on=stop is not None,
+            )  # fmt: skip
+            effects.add(self._decoded(batch))
+            first = 0
+            for last, midnight_ms in _days(batch, self.clock_ms):
+                if last > first:
+                    self._take(batch, first, last, due_rows_max, wall_ms, effects)
+                yield effects, midnight_ms
+                first, effects = last, Effects()
+            done, stop = done + batch.read, batch.stop
 
     def _take(self, batch: Batch, first: int, last: int, due_rows_max: int, wall_ms: int, effects: Effects) -> None:
         """Take records [first, last) of a batch."""
         effects.read += last - first
         slots, self.clock_ms = batch.records[first:last, SLOT], int(batch.records[last - 1, CLOCK])
         self._add_users(int(slots.max()) + 1)
+        if begun_anew := self.users.begun_anew(set(slots.tolist())):
+            self.rows.begin_anew({slot: self.users.ids[slot] for slot in begun_anew})
         self.rows.carried_over(slots)
         self._run(batch, first, last, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
 
@@ -225,11 +245,14 @@ class Engine:
         return Effects(read=1, dead_letters=[letter], dead_letter_counts={letter.reason: 1})
 
     def _decoded(self, batch: Batch) -> Effects:
-        effects = Effects(read=len(batch.dead_letters))
+        """Return what decoding has settled: dead letters, and records that an erased user's past had."""
+        effects = Effects(read=len(batch.dead_letters) + batch.ignored, duplicates=batch.ignored, ignored=batch.ignored)
         for letter in batch.dead_letters:
             counts = effects.dead_letter_counts
             counts[letter.reason] = counts.get(letter.reason, 0) + 1
             effects.dead_letters.append(self._dead_letter(letter))
+            if letter.erased:
+                effects.keyless.add(letter.offset)
         return effects
 
     def _dead_letter(self, letter: DeadLetter) -> DeadLetterRecord:
@@ -266,9 +289,10 @@ class Engine:
         Whoever's record comes later, new or known, is not judged at an earlier instant.
         """
         effects = self.work(EVERYTHING, wall_ms=wall_ms)
-        self.clock_ms = until_ms if self.clock_ms is None else max(self.clock_ms, until_ms)
+        before_ms, self.clock_ms = self.clock_ms, max(self.clock_ms or until_ms, until_ms)
         self.passed_ms = max(self.passed_ms, until_ms)
         self._pass_time(until_ms, due_rows_max, wall_ms, effects)
+        self._pass_day(before_ms, wall_ms, effects)
         return effects
 
     @property
@@ -289,9 +313,71 @@ class Engine:
     def advance(self, clock_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
         """Move the partition clock without a record, as the wall clock does: time passes up to it, less the grace."""
         effects = Effects()
-        self.clock_ms = clock_ms if self.clock_ms is None else max(self.clock_ms, clock_ms)
+        before_ms, self.clock_ms = self.clock_ms, max(self.clock_ms or clock_ms, clock_ms)
         self.passed_ms = max(self.passed_ms, self.clock_ms - self.grace_ms)
         self._pass_time(self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
+        self._pass_day(before_ms, wall_ms, effects)
+        return effects
+
+    # Forgetting.
+
+    def erase(self, erased: Erased, user_id: str | None = None, *, wall_ms: int) -> Effects:
+        """Forget a user at the present partition clock: she leaves all segments, and what is pending is cancelled.
+
+        From then on her events up to the instant of the erasure are ignored, all of them if she is suppressed. Without
+        her id she is looked for by her pseudonym. Raises UnknownKeyError if its key isn't there; then nothing happens.
+        """
+        self.erasures.take(erased, self.clock_ms)
+        slot = self.users.slots.get(user_id) if user_id is not None else self._slot_of(erased)
+        if slot is None or self.clock_ms is None:
+            return Effects()
+        return self._forget("erasure", np.array([slot], np.int64), wall_ms)
+
+    def _slot_of(self, erased: Erased) -> int | None:
+        of = self.erasures.pseudonyms.of
+        ids = (user_id for user_id in self.users.slots if of(user_id, erased.key_version) == erased.subject)
+        user_id = next(ids, None)
+        return None if user_id is None else self.users.slots[user_id]
+
+    def _make_room(self, stop: Stop, wall_ms: int) -> Effects:
+        """Do what a batch was ended for: a day begins, or a new user comes to many."""
+        limits = self.version.checked.definitions.retention
+        assert limits is not None
+        if stop.day is not None and limits.idle is not None:
+            return self._forget("idle", retention.idle_users(self.rows, self.users, limits.idle, stop.day), wall_ms)
+        assert limits.users_max is not None
+        return self._forget("limit", retention.longest_idle(self.rows, self.users, limits.users_max), wall_ms)
+
+    def _pass_day(self, before_ms: int | None, wall_ms: int, effects: Effects) -> None:
+        """Let a UTC day begin if the partition clock has come from `before_ms` to another without a record."""
+        limits = self.version.checked.definitions.retention
+        if limits is None or limits.idle is None or before_ms is None or self.clock_ms is None:
+            return
+        if self.clock_ms // DAY_MS > before_ms // DAY_MS:
+            effects.add(self._make_room(Stop(self.clock_ms // DAY_MS), wall_ms))
+
+    def _forget(self, why: str, slots: retention.Slots, wall_ms: int) -> Effects:
+        """Take users out of all segments, wipe their rows and give up their slots and texts."""
+        if not len(slots):
+            return Effects()
+        effects, done = Effects(forgotten_counts={why: len(slots)}), 0
+        assert self.clock_ms is not None, "there are users"
+        self.rows.carried_over(np.arange(self.rows.count, dtype=np.int64))
+        self._outputs.counts[funnel.HORIZON] = NEVER
+        samples = retention.samples_pending(self.version, self.rows, slots)
+        while done < len(slots):
+            judging = self._judging_wall(wall_ms)
+            done = funnel.forget(*self._arguments(), slots, done, self.clock_ms, self.passed_ms, judging)
+            self._take_outputs(effects, wall_ms)
+        for slot in slots.tolist():
+            self.rows.wipe(slot)
+            self.erasures.by_slot.pop(slot, None)
+            effects.forgotten.append(self.users.ids[slot])
+            self.users.forget(slot)
+        effects.samples_dropped += samples
+        effects.texts_dropped += self.strings.keep(retention.texts_used(self.version, self.rows))
+        self._lay_out_texts()
+        self._begin_decoding()
         return effects
 
     def work(self, rows_max: int, *, wall_ms: int) -> Effects:
@@ -387,6 +473,14 @@ class Engine:
         self.rows.carried_over(np.array([slot], np.int64))
         return explain(self.version, self.rows, self.strings, self.zones, self._outputs, user_id, slot, self.passed_ms)
 
+    def export(self, user_id: str) -> dict[str, Any] | None:
+        """Return all that is known of a user: why she is where she is, and every column of her row; None if nothing."""
+        explained = self.explain(user_id)
+        if explained is None:
+            return None
+        row = self.rows.rows[self.users.slots[user_id], : self.rows.layout.words].copy()
+        return {**explained, "columns": columns_of(self.rows.layout, row, self.strings)}
+
     # Saving.
 
     def to_bytes(self) -> bytes:
@@ -403,18 +497,21 @@ class Engine:
             braked=sorted(self.braked), layout=rows.layout.as_list(), words=rows.layout.words,
             rows=rows.rows[: rows.count, : rows.layout.words].tobytes(), due=rows.due[: rows.count].tobytes(),
             hours={campaign.id: rows.hours[place].tobytes() for place, campaign in enumerate(version.campaigns)},
-            taken=self.taken, passed_ms=self.passed_ms,
+            taken=self.taken, passed_ms=self.passed_ms, erased=self.erasures.known(),
         )  # fmt: skip
         return msgspec.msgpack.encode(saved)
 
     @classmethod
-    def from_bytes(cls, data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None = None) -> "Engine":
+    def from_bytes(cls, data: bytes, checked: Checked, mapping: Mapping, model: Snapshot | None = None,
+                   pseudonyms: Pseudonyms | None = None) -> "Engine":  # fmt: skip
         """Return an engine that goes on where the saved one was, under the version it was under.
 
-        Raises `saving.StateError` if the bytes are no saved state, or one under other definitions or another model.
+        Raises `saving.StateError` if the bytes are no saved state, or one under other definitions or another model, and
+        UnknownKeyError if somebody was erased under a key that isn't there.
         """
         saved = saving.read(data, checked, model)
-        return cls.resumed(saving.past_of(saved, checked, mapping, model), partial(restored_rows, saved))
+        past = saving.past_of(saved, checked, mapping, model, pseudonyms or Pseudonyms())
+        return cls.resumed(past, partial(restored_rows, saved))
 
     @classmethod
     def resumed(cls, past: Past, rows_under: Callable[[Version], Rows]) -> "Engine":
@@ -426,11 +523,17 @@ class Engine:
     def _resume(self, past: Past, rows_under: Callable[[Version], Rows]) -> None:
         self._place(past.mapping, past.topic, past.partition, past.partitions, past.grace_ms, past.clock)
         self._name(past.users, past.strings, past.zones)
+        self.erasures = past.erasures
+        if len(self.erasures):
+            for user_id, slot in self.users.slots.items():
+                self.erasures.note(slot, user_id)
         self.clock_ms = past.clock_ms
         self.hashes = past.hashes
         self.braked = past.braked
         self.version = self._build(past.checked, past.model, past.version_clock_ms, past.version_cause, past.retired)
         self.rows = rows_under(self.version)
+        for slot in self.users.free:
+            self.rows.wipe(slot)
         self.taken = past.taken
         self.passed_ms = past.passed_ms
         self._begin_version()

@@ -13,11 +13,11 @@ import numpy as np
 from schemas.events import IDENTIFY
 from worker.core.batch import ACTIVITY, AMOUNT, DECISION, FLAGS, INDEX, KIND, OFFSET, REPAIRS, SLOT, TIME, WHAT
 from worker.core.batch import CLOCK as RECORD_CLOCK
-from worker.core.campaigns import convert, decide_campaigns
+from worker.core.campaigns import cancel_everything, convert, decide_campaigns
 from worker.core.compiled import compiled, entry
 from worker.core.due_heap import pop, push
 from worker.core.features import apply, is_duplicate
-from worker.core.layout import CLOCK, FOREVER, VERSION
+from worker.core.layout import CLOCK, FOREVER, NOBODYS, SEEN, VERSION
 from worker.core.samples import forget_without_consent, next_hashed, next_sampling, pass_sampling, resolve_by_event
 from worker.core.scoring import sample
 from worker.core.segments import (
@@ -36,11 +36,14 @@ from worker.core.segments import (
     TRANSITIONS,
     TRIGGERS,
     evaluate_segments,
+    leave_everything,
 )
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays, Surroundings, Table
 from worker.core.windows import roll
 
-__all__ = ["BLOCK", "COUNTERS", "HORIZON", "REPAIRED", "collect_due", "drain", "migrate", "run", "take_effect"]
+__all__ = [
+    "BLOCK", "COUNTERS", "HORIZON", "REPAIRED", "collect_due", "drain", "forget", "migrate", "run", "take_effect",
+]  # fmt: skip
 
 BLOCK = 1024
 HORIZON = HEAP + 1
@@ -152,7 +155,7 @@ def _pass_time(
 def _take_effect(p: Program, s: StateArrays, z: Surroundings, o: Outputs, slot: Integer, wall: Integer) -> None:
     """Evaluate a row under the version in force, if it hasn't been yet."""
     settings = p.settings[0]
-    if s.narrow[slot, VERSION] == settings["version"]:
+    if s.narrow[slot, VERSION] == settings["version"] or s.narrow[slot, VERSION] == NOBODYS:
         return
     s.narrow[slot, VERSION] = settings["version"]
     _move_clock(p, s, slot, max(s.wide[slot, CLOCK], settings["version_clock"]))
@@ -211,6 +214,7 @@ def _handle(
     if not _pass_time(p, s, z, o, slot, limit, wall) or not _has_room(p, o):
         return False
     _move_clock(p, s, slot, max(s.wide[slot, CLOCK], limit))
+    s.narrow[slot, SEEN] = record[RECORD_CLOCK] // DAY_MS
     apply(p, s, z, slot, record, lines, lines_first, lines_last, details, details_first, details_last)
     if record[KIND] != IDENTIFY:
         _join(o, record, details, details_first, details_last)
@@ -300,6 +304,29 @@ def take_effect(
             return slot
         _take_effect(p, s, z, o, slot, wall)
     return last
+
+
+@entry
+def forget(
+    p: Program, s: StateArrays, z: Surroundings, o: Outputs, slots: Table, start: Integer, clock: Integer,
+    passed: Integer, wall: Integer,
+) -> Integer:  # fmt: skip
+    """Take users out of all segments at `clock` or their own, from `start` on; return how many are done.
+
+    What was to happen to them up to `passed`, where time has come for everyone, happens first; what is pending is
+    cancelled. Their rows are then to be wiped.
+    """
+    for place in range(start, len(slots)):
+        slot = slots[place]
+        if not _has_room(p, o):
+            return place
+        _take_effect(p, s, z, o, slot, wall)
+        if not _pass_time(p, s, z, o, slot, passed, wall) or not _has_room(p, o):
+            return place
+        _move_clock(p, s, slot, max(s.wide[slot, CLOCK], clock))
+        leave_everything(p, s, o, slot, s.wide[slot, CLOCK])
+        cancel_everything(p, s, o, slot, s.wide[slot, CLOCK])
+    return len(slots)
 
 
 @entry

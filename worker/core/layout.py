@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 __all__ = [
     "ACTIVITIES", "CART_PRODUCTS", "CLOCK", "EARLIEST", "EVENINGS", "FOREVER", "HEADS", "INTERESTS", "LAST_ACTIVITY",
-    "MESSAGES_REMEMBERED", "MESSAGE_PLACE", "NEVER", "ORDERS_REMEMBERED", "ORDER_PLACE", "PROFILING",
-    "RECENT_PRODUCTS", "REFUND_PLACE", "SENDS_REMEMBERED", "SEQ", "SESSIONS", "SESSION_EVENTS", "SESSION_FIRST",
-    "SESSION_LAST", "USER_HASH", "VERSION", "WEEKENDS", "ZONE", "Layout",
+    "MESSAGES_REMEMBERED", "MESSAGE_PLACE", "NEVER", "NOBODYS", "ORDERS_REMEMBERED", "ORDER_PLACE", "PROFILING",
+    "RECENT_PRODUCTS", "REFUND_PLACE", "SEEN", "SENDS_REMEMBERED", "SEQ", "SESSIONS", "SESSION_EVENTS",
+    "SESSION_FIRST", "SESSION_LAST", "TEXTS", "USER_HASH", "VERSION", "WEEKENDS", "ZONE", "Layout",
 ]  # fmt: skip
 
 NEVER = -(1 << 62)
@@ -29,7 +29,13 @@ CLOCK, USER_HASH, EARLIEST, LAST_ACTIVITY, SESSION_FIRST, SESSION_LAST = range(6
 # Fixed narrow columns, in 4-byte units: words 6 to 14.
 (SEQ, VERSION, ZONE, PROFILING, SESSION_EVENTS, SESSIONS, ACTIVITIES, EVENINGS, WEEKENDS,
  MESSAGE_PLACE, ORDER_PLACE, REFUND_PLACE, HEADS) = range(12, 25)  # fmt: skip
+SEEN = 29  # HEADS has five
+NOBODYS = -1  # the version of a row that belongs to nobody
 FIXED_WORDS = 15
+# Columns, by the beginning of their names, that hold numbers of texts.
+TEXTS = frozenset((
+    "cart_ids", "cluster", "cluster_of", "interest_ids", "last_variant", "recent_ids", "scored_by", "trait_text",
+))  # fmt: skip
 MESSAGES_REMEMBERED = 32
 ORDERS_REMEMBERED = 8
 INTERESTS = 8
@@ -47,6 +53,7 @@ _FIXED = {
     "evenings": ("narrow", EVENINGS, 1, 0), "weekends": ("narrow", WEEKENDS, 1, 0),
     "message_place": ("narrow", MESSAGE_PLACE, 1, 0), "order_place": ("narrow", ORDER_PLACE, 1, 0),
     "refund_place": ("narrow", REFUND_PLACE, 1, 0), "heads": ("narrow", HEADS, 5, -(1 << 31)),
+    "seen": ("narrow", SEEN, 1, 1 << 30),
 }  # fmt: skip
 
 
@@ -99,6 +106,10 @@ class Layout:
         """16 hex digits that tell layouts apart: rows carry over as they are only between equal ones."""
         text = repr([(name, column.view, column.offset, column.length) for name, column in self.columns.items()])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def of_texts(self) -> list[Column]:
+        """Return the columns that hold numbers of texts, all of them narrow."""
+        return [column for name, column in self.columns.items() if name.partition(":")[0] in TEXTS]
 
     def blank(self) -> npt.NDArray[np.int64]:
         """Return a new user's row, int64[words]."""

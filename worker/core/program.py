@@ -13,7 +13,7 @@ from schemas.definitions import Campaign, Definitions, Segment, channels
 from schemas.events import KINDS
 from schemas.models import Snapshot
 from worker.core.campaign_tables import CampaignTables
-from worker.core.interning import Strings
+from worker.core.interning import Asked, Strings
 from worker.core.layout import (
     CART_PRODUCTS,
     INTERESTS,
@@ -54,6 +54,7 @@ class Version:
     members: list[str]
     observed: list[str]
     retired: Retired
+    texts: frozenset[int]
 
     @property
     def definition(self) -> str:
@@ -89,7 +90,7 @@ class _Builder:
     ) -> None:
         self.checked = checked
         self.model = model
-        self.strings = strings
+        self.strings = strings = Asked(strings)
         self.zones = zones
         self.retired = retired
         self.definitions: Definitions = checked.definitions
@@ -128,7 +129,7 @@ class _Builder:
         }  # fmt: skip
         program = self._program(layout, lowered, sending.turns())
         return Version(number, self.checked, self.model, layout, program, self.lowering.clause_texts, campaigns,
-                       self.member_ids, sampling.names, self.retired)  # fmt: skip
+                       self.member_ids, sampling.names, self.retired, frozenset(self.strings.asked))  # fmt: skip
 
     # Segments.
 

@@ -190,6 +190,12 @@ class Effects:
     duplicates: int = 0
     repaired: int = 0
     evaluations: int = 0
+    ignored: int = 0  # of the duplicates, those of erased users
+    forgotten: list[str] = field(default_factory=list)  # ids
+    forgotten_counts: dict[str, int] = field(default_factory=dict)  # by what they were forgotten for
+    keyless: set[int] = field(default_factory=set)  # offsets of dead letters that must not have their record's key
+    samples_dropped: int = 0
+    texts_dropped: int = 0
     dead_letter_counts: dict[str, int] = field(default_factory=dict)
     repaired_counts: dict[str, int] = field(default_factory=dict)
 
@@ -208,9 +214,15 @@ class Effects:
         self.duplicates += more.duplicates
         self.repaired += more.repaired
         self.evaluations += more.evaluations
+        self.ignored += more.ignored
+        self.forgotten += more.forgotten
+        self.keyless |= more.keyless
+        self.samples_dropped += more.samples_dropped
+        self.texts_dropped += more.texts_dropped
         for counts, further in (
             (self.dead_letter_counts, more.dead_letter_counts),
             (self.repaired_counts, more.repaired_counts),
+            (self.forgotten_counts, more.forgotten_counts),
         ):
             for reason, count in further.items():
                 counts[reason] = counts.get(reason, 0) + count

@@ -32,10 +32,12 @@ from worker.core.changelog import (
     opened,
 )
 from worker.core.engine import Engine
+from worker.core.erasures import Erased, Erasures
 from worker.core.funnel import migrate
 from worker.core.interning import Strings, Users
 from worker.core.layout import FOREVER, NEVER, VERSION, Layout
 from worker.core.program import Version
+from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
 from worker.core.records import Effects
 from worker.core.retired import Retired, retired_by
 from worker.core.room import Room
@@ -47,7 +49,7 @@ from worker.language import definitions
 from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mapping import Mapping
 
-__all__ = ["Restorer", "VersionInForce", "take_effect", "versions_of"]
+__all__ = ["Restorer", "VersionInForce", "erased_at", "take_effect", "versions_of"]
 
 Integers = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -73,8 +75,11 @@ class _Rows:
 class Restorer:
     """Takes the records of a partition's changelog in order, then gives the engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, pseudonyms: Pseudonyms | None = None) -> None:
         self.checkpoint: Checkpoint | None = None
+        self._pseudonyms = pseudonyms or Pseudonyms()
+        self._erased: dict[bytes, Erased] = {}
+        self._slots: dict[bytes, int] | None = None
         self.points: dict[int, Point] = {}
         self.records = 0
         self._ids: list[bytes] = []
@@ -92,7 +97,8 @@ class Restorer:
         if not key:
             raise StateRecordError("a record has no key, and was not written by Shoal")
         if value is None:
-            raise StateRecordError(f"a record of type {key[:1]!r} was deleted, which Shoal never does")
+            self._take_away(key)
+            return
         body = opened(key, value)
         try:
             self._place(key, body)
@@ -100,6 +106,20 @@ class Restorer:
             raise
         except (msgspec.MsgspecError, struct.error, ValueError) as error:
             raise StateRecordError(f"a record of type {key[:1]!r} can't be read: {error}") from error
+
+    def _take_away(self, key: bytes) -> None:
+        """Take a tombstone: of a user who was forgotten, or of an erasure that need not be remembered any more."""
+        match key[:1]:
+            case changelog.USER:
+                if self._slots is None:  # most states have no tombstones
+                    self._slots = {known: slot for slot, known in enumerate(self._ids)}
+                slot = self._slots.pop(key, None)
+                if slot is not None and self._ids[slot] == key:
+                    self._ids[slot], self._layout_of[slot], self._due[slot] = NOBODY, NOBODY, FOREVER
+            case changelog.ERASED:
+                self._erased.pop(key, None)
+            case _:
+                raise StateRecordError(f"a record of type {key[:1]!r} was deleted, which Shoal never does")
 
     def _place(self, key: bytes, body: memoryview) -> None:
         match key[:1]:
@@ -118,6 +138,8 @@ class Restorer:
                 self._hours[key[1:].decode()] = bytes(body)
             case changelog.POINT:
                 self.points[NUMBER.unpack(key[1:])[0]] = _unpacked(body, Point)
+            case changelog.ERASED:
+                self._erased[key] = _unpacked(body, Erased)
             case _:
                 raise StateRecordError(
                     f"a record has the unknown type {key[:1]!r}: it is a later release's, or foreign"
@@ -131,6 +153,8 @@ class Restorer:
             self._layout_of += [NOBODY] * more
             self._due += [FOREVER] * more
         self._ids[slot], self._layout_of[slot], self._due[slot] = key, name, due
+        if self._slots is not None:
+            self._slots[key] = slot
         row = body[ROW.size :]
         if name not in self._rows:
             self._rows[name] = _Rows(len(row) // 8)
@@ -149,7 +173,7 @@ class Restorer:
             raise OtherReleaseError(f"its format is {checkpoint.format}, and this release reads {FORMAT}")
         engine = Engine.resumed(self._past(checkpoint), partial(self._rows_under, checkpoint))
         log = Changelog(engine, checkpoint.points)
-        log.restored({name.hex() for name in self._layouts}, self._hours)
+        log.restored({name.hex() for name in self._layouts}, self._hours, sorted(self._texts))
         return engine, log
 
     def _past(self, checkpoint: Checkpoint) -> Past:
@@ -163,14 +187,29 @@ class Restorer:
             strings=Strings(self._all_texts(checkpoint)), zones=Zones(tuple(self._zones[: checkpoint.zones])),
             hashes=_hashes(versions), version_clock_ms=latest.clock_ms,
             version_cause=latest.cause, retired=latest.retired, braked=frozenset(checkpoint.braked),
-            taken=checkpoint.taken, passed_ms=checkpoint.passed_ms,
+            taken=checkpoint.taken, passed_ms=checkpoint.passed_ms, erasures=self._erasures(checkpoint),
         )  # fmt: skip
 
     def _users(self, checkpoint: Checkpoint) -> Iterator[str]:
-        if len(self._ids) != checkpoint.users or NOBODY in self._ids:
-            known = sum(key != NOBODY for key in self._ids)
-            raise StateRecordError(f"its checkpoint counts {checkpoint.users:,} users, and there are {known:,}")
+        last = checkpoint.users - len(self._ids)  # who were the last may have been forgotten, and compacted away
+        self._ids += [NOBODY] * last
+        self._layout_of += [NOBODY] * last
+        self._due += [FOREVER] * last
+        known = sum(key != NOBODY for key in self._ids)
+        if last < 0 or known != checkpoint.users - checkpoint.free:
+            counted = checkpoint.users - checkpoint.free
+            raise StateRecordError(f"its checkpoint counts {counted:,} users, and there are {known:,}")
         return (key[1:].decode() for key in self._ids)
+
+    def _erasures(self, checkpoint: Checkpoint) -> Erasures:
+        if len(self._erased) != checkpoint.erased:
+            raise StateRecordError(
+                f"its checkpoint counts {checkpoint.erased:,} erased users, and there are {len(self._erased):,}"
+            )
+        try:
+            return Erasures(self._pseudonyms, self._erased.values())
+        except UnknownKeyError as error:
+            raise OtherReleaseError(str(error)) from error
 
     def _all_texts(self, checkpoint: Checkpoint) -> list[str]:
         texts: list[str] = []
@@ -187,7 +226,7 @@ class Restorer:
         rows = Rows(version.layout, version.number, 0)
         rows.take_over(self._room(bytes.fromhex(version.layout.hash), version, checkpoint.users), checkpoint.users)
         lain = np.array(self._layout_of, "S8")
-        for name in set(self._layout_of) - {bytes.fromhex(version.layout.hash)}:
+        for name in set(self._layout_of) - {bytes.fromhex(version.layout.hash), NOBODY}:
             self._carry_over(rows, name, np.flatnonzero(lain == name))
         due = np.array(self._due, np.int64)
         # Since a version began, nobody is due before it has looked at her.
@@ -318,6 +357,13 @@ def _unpacked(body: memoryview, shape: type[T]) -> T:
     return msgspec.msgpack.decode(body, type=shape)
 
 
+def erased_at(point: Point) -> Erased:
+    """Return what is to be remembered from a point of an erasure on."""
+    assert point.subject is not None, "an erasure says of whom"
+    assert point.until_ms is not None, "an erasure says up to when"
+    return Erased(point.subject, point.key_version, point.until_ms, point.suppress)
+
+
 def take_effect(engine: Engine, point: Point, version: VersionInForce | None, wall_ms: int) -> Effects:
     """Do to an engine what happened at a point; `version` is what was in force after it, of a version's."""
     match point.kind:
@@ -332,4 +378,6 @@ def take_effect(engine: Engine, point: Point, version: VersionInForce | None, wa
         case "pause" | "resume":
             assert point.campaign is not None, "a brake says which campaign"
             engine.brake(point.campaign, paused=point.kind == "pause")
+        case "erase":
+            return engine.erase(erased_at(point), wall_ms=wall_ms)
     return Effects()

@@ -12,9 +12,11 @@ import msgspec
 import numpy as np
 
 from schemas.models import Snapshot
+from worker.core.erasures import Erased, Erasures
 from worker.core.interning import Strings, Users
 from worker.core.layout import Layout
 from worker.core.program import Version
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.retired import Retired
 from worker.core.segments import CAUSES
 from worker.core.state import Rows
@@ -57,6 +59,7 @@ class Saved(msgspec.Struct, frozen=True):
     hours: dict[str, bytes]
     taken: int
     passed_ms: int
+    erased: list[Erased]
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,18 @@ class Past:
     braked: frozenset[str]
     taken: int
     passed_ms: int
+    erasures: Erasures
 
 
-def past_of(saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None) -> Past:
-    """Return what was saved, without the rows."""
+def past_of(saved: Saved, checked: Checked, mapping: Mapping, model: Snapshot | None, pseudonyms: Pseudonyms) -> Past:
+    """Return what was saved, without the rows. Raises UnknownKeyError."""
     return Past(
         checked=checked, mapping=mapping, model=model, topic=saved.topic, partition=saved.partition,
         partitions=saved.partitions, grace_ms=saved.grace_ms, clock=saved.clock, clock_ms=saved.clock_ms,
         users=Users(saved.users), strings=Strings(saved.texts), zones=Zones(tuple(saved.zones)), hashes=saved.hashes,
         version_clock_ms=saved.version_clock, version_cause=CAUSES[saved.version_cause], retired=saved.retired,
         braked=frozenset(saved.braked), taken=saved.taken, passed_ms=saved.passed_ms,
+        erasures=Erasures(pseudonyms, saved.erased),
     )  # fmt: skip
 
 

@@ -13,18 +13,19 @@ from worker.core.compiled import compiled
 from worker.core.conditions import holds, number
 from worker.core.contributions import write_contributions
 from worker.core.layout import FOREVER, NEVER, SEQ
+from worker.core.scoring import may_profile
 from worker.core.tables import Integer, Outputs, Program, Row, StateArrays
 
 __all__ = [
-    "APPLIED", "CAUSES", "CLUSTERS", "CONVERSIONS", "DECISIONS", "DUPLICATES", "ENTERED", "EVALUATIONS", "EVENT",
-    "EXITED", "HEAP", "MESSAGES", "OBSERVATIONS", "OF_CLUSTER", "OF_MEMBER", "OF_MEMBER_CLUSTER", "OF_NUMBER",
+    "APPLIED", "CAUSES", "CLUSTERS", "CONVERSIONS", "DECISIONS", "DUPLICATES", "ENTERED", "EVALUATIONS",
+    "EVENT", "EXITED", "HEAP", "MESSAGES", "OBSERVATIONS", "OF_CLUSTER", "OF_MEMBER", "OF_MEMBER_CLUSTER", "OF_NUMBER",
     "OF_TRAIT", "REASONS", "RETIRED", "RETIRED_CLUSTERS", "SAMPLES", "SEGMENT", "TIERS", "TIMER", "TRANSITIONS",
-    "TRIGGERS", "evaluate_segments", "write_reasons",
+    "TRIGGERS", "evaluate_segments", "leave_everything", "write_reasons",
 ]  # fmt: skip
 
 ENTERED, EXITED = 0, 1
 CAUSES = ("event", "timer", "model", "definition", "erasure")  # of transitions, by number
-EVENT, TIMER = 0, 1
+EVENT, TIMER, ERASURE = 0, 1, 4
 # Kinds of units.
 SEGMENT, TIERS, CLUSTERS, RETIRED, RETIRED_CLUSTERS = range(5)
 # Kinds of clauses.
@@ -269,9 +270,14 @@ def _clusters(
     column = p.units[unit]["column"]
     held = np.int64(s.narrow[slot, column])
     segment = _cluster_segment(p, s, slot, unit)
+    first, last = member["enter_clauses_first"], member["enter_clauses_last"]
+    if held >= 0 and not may_profile(p, s, slot):
+        _transition(p, s, o, slot, clock, cause, offset, unit, held, EXITED, first, last)
+        s.narrow[slot, column] = -1
+        s.wide[slot, member["since"]] = NEVER
+        return FOREVER
     if segment < 0 or segment == held:
         return FOREVER
-    first, last = member["enter_clauses_first"], member["enter_clauses_last"]
     if held >= 0:
         since = s.wide[slot, member["since"]]
         if clock - since < member["dwell"]:
@@ -328,3 +334,20 @@ def evaluate_segments(
             until = FOREVER
         instant = min(instant, until)
     return instant
+
+
+@compiled
+def leave_everything(p: Program, s: StateArrays, o: Outputs, slot: Integer, clock: Integer) -> None:
+    """Take a user who is forgotten out of every segment, in the order of evaluation, without a reason."""
+    for unit in range(len(p.units)):
+        entry = p.units[unit]
+        clusters = entry["kind"] == CLUSTERS or entry["kind"] == RETIRED_CLUSTERS
+        for place in range(entry["first"], entry["last"]):
+            member = p.members[place]
+            if s.wide[slot, member["since"]] == NEVER:
+                continue
+            segment = np.int64(s.narrow[slot, entry["column"]]) if clusters else np.int64(member["text"])
+            _transition(
+                p, s, o, slot, clock, np.int64(ERASURE), np.int64(-1), unit, segment, EXITED, np.int64(0), np.int64(0)
+            )
+            s.wide[slot, member["since"]] = NEVER

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from worker.core.checks import HOURS_COUNTED
 from worker.core.funnel import BLOCK, migrate
-from worker.core.layout import FOREVER, NEVER, USER_HASH, Layout
+from worker.core.layout import FOREVER, NEVER, NOBODYS, USER_HASH, VERSION, Layout
 from worker.core.room import PIECE_ROWS, Room
 from worker.core.seeds import seed_of
 from worker.core.tables import StateArrays
@@ -68,6 +68,21 @@ class Rows:
         self.rows[first:last, USER_HASH] = [seed_of(user_id) for user_id in user_ids]
         self.due[first:last] = FOREVER
         self.count = last
+
+    def begin_anew(self, user_ids: Mapping[int, str]) -> None:
+        """Give users the rows at these slots, which are nobody's any more."""
+        for slot, user_id in user_ids.items():
+            self.rows[slot, : self.layout.words] = self._blank
+            self.rows[slot, USER_HASH] = seed_of(user_id)
+
+    def wipe(self, slot: int) -> None:
+        """Leave nothing in a row that is nobody's any more; whoever gets it next begins anew."""
+        self.carried_over(np.array([slot], np.int64))
+        self.rows[slot] = 0
+        self.rows[slot, : self.layout.words] = self.layout.blank()
+        self.rows.view(np.int32)[slot, VERSION] = NOBODYS
+        self.due[slot] = FOREVER
+        self.changed[slot] = False
 
     def _grow(self, capacity: int) -> None:
         room = Room(capacity, self.rows.shape[1])

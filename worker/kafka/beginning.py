@@ -4,20 +4,29 @@ The rule: nothing is guessed. A state that is missing although the group has rea
 another clock: each stops the partition before it has written anything.
 """
 
-from aiokafka import TopicPartition
+from collections.abc import Iterable
 
+from aiokafka import TopicPartition
+from pydantic import ValidationError
+
+from schemas.control import Receipt
 from worker.core.changelog import Changelog, Checkpoint, OtherReleaseError
 from worker.core.engine import Engine
+from worker.core.erasures import ERASED_KEPT_MS, Erased
+from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
 from worker.kafka.context import Context
 from worker.kafka.control import Published
 from worker.kafka.findings import MESSAGE_BYTES_DEFAULT
+from worker.kafka.following import everything
 from worker.kafka.offsets import committed
 from worker.kafka.points import version_point
+from worker.kafka.privacy import erase_point, ms
+from worker.observe.logs import log
 from worker.settings import Settings
 
 __all__ = [
-    "PartitionStopped", "begin", "over_engine", "over_gap", "over_lost_state", "over_size", "over_state",
-    "over_timestamps", "over_transaction", "unless_grown", "unless_ours", "where_to_begin",
+    "PartitionStopped", "begin", "erased_before", "over_engine", "over_gap", "over_lost_state", "over_size",
+    "over_state", "over_timestamps", "over_transaction", "unless_grown", "unless_ours", "where_to_begin",
 ]  # fmt: skip
 ANEW = "begin anew under another SHOAL_TOPIC_PREFIX and SHOAL_GROUP"
 
@@ -71,15 +80,45 @@ async def where_to_begin(context: Context, partition: int) -> int:
     return await context.ends.beginning(settings.events_topic, partition)
 
 
-def begin(context: Context, published: Published, partition: int, offset: int) -> tuple[Engine, Changelog]:
-    """Return an empty engine under published definitions, before its first record."""
+async def erased_before(context: Context) -> list[Erased]:
+    """Return who was erased, by the receipts: where a state was lost, the commands may not reach as far back."""
+    settings, found = context.settings, dict[str, Erased]()
+    for record in await everything(settings, settings.topic("receipts")):
+        try:
+            receipt = Receipt.model_validate_json(record.value or b"")
+        except ValidationError:
+            log("partition").error("A receipt can't be read, and is passed over.", offset=record.offset)
+            continue
+        erased = Erased(receipt.subject, receipt.key_version, ms(receipt.requested_at), receipt.suppress)
+        if receipt.command == "erase":
+            found[receipt.subject] = erased.joined(found.get(receipt.subject))
+    oldest_ms = context.wall.now_ms() - ERASED_KEPT_MS
+    return [erased for erased in found.values() if erased.suppress or erased.until_ms >= oldest_ms]
+
+
+def begin(
+    context: Context, published: Published, partition: int, offset: int, erased_before: Iterable[Erased] = ()
+) -> tuple[Engine, Changelog]:
+    """Return an empty engine under published definitions, before its first record, with who was erased before.
+
+    Raises PartitionStopped if one of them was under a key that isn't given.
+    """
     settings, model = context.settings, context.control.model
     engine = Engine(
         published.checked, published.mapping, topic=settings.events_topic, partition=partition,
         partitions=context.partitions, grace_ms=settings.grace_ms, clock=settings.clock, model=model,
+        pseudonyms=Pseudonyms(settings.pseudonym_keys),
     )  # fmt: skip
     changelog = Changelog(engine)
     changelog.point(version_point(published, model, offset, None))
+    for erased in erased_before:
+        try:
+            engine.erase(erased, wall_ms=context.wall.now_ms())
+        except UnknownKeyError as error:
+            raise PartitionStopped(
+                f"Partition {partition} can't begin: {error}, and start the worker again."
+            ) from error
+        changelog.point(erase_point(erased, offset, None))
     return engine, changelog
 
 
@@ -119,6 +158,8 @@ def over_state(settings: Settings, partition: int, error: Exception) -> Partitio
     """What to say of a state that can't be used."""
     why = str(error).replace("\n", "; ")
     named = f"The state of partition {partition} in {settings.topic('state')} can't be used, {why}"
+    if isinstance(error.__cause__, UnknownKeyError):
+        return PartitionStopped(f"{named}, and start the worker again.")
     if isinstance(error, OtherReleaseError):
         return PartitionStopped(
             f"{named}: start the release that wrote it; if it is the definitions, publish some that both accept (shoal "

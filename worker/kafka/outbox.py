@@ -61,7 +61,12 @@ class Outbox:
         headers = cloudevents.headers(BY_NAME["answers"], answer, self.prefix)
         self._of("answers").append((answer["command_id"].encode(), msgspec.json.encode(answer), headers))
 
-    def take_state(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+    def take_receipt(self, receipt: dict[str, Any]) -> None:
+        """Add the receipt of a privacy request."""
+        headers = cloudevents.headers(BY_NAME["receipts"], receipt, self.prefix)
+        self._of("receipts").append((receipt["command_id"].encode(), msgspec.json.encode(receipt), headers))
+
+    def take_state(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Add changes of state, the checkpoint last."""
         self._of("state").extend((key, value, []) for key, value in records)
 

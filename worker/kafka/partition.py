@@ -16,11 +16,13 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from worker.core.changelog import Changelog, StateRecordError
 from worker.core.engine import Engine
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.restoring import Restorer
 from worker.kafka import steps
 from worker.kafka.beginning import (
     PartitionStopped,
     begin,
+    erased_before,
     over_engine,
     over_state,
     over_transaction,
@@ -185,7 +187,8 @@ class PartitionTask:
 
     async def _restored(self) -> Turns:
         """Read the state up to the end that is taken here, after fencing, and go on from its checkpoint."""
-        settings, started, restorer = self.context.settings, time.monotonic(), Restorer()
+        settings, started = self.context.settings, time.monotonic()
+        restorer = Restorer(Pseudonyms(settings.pseudonym_keys))
         try:
             await self._read_back("state", restorer)
             found = restorer.finish()
@@ -202,7 +205,7 @@ class PartitionTask:
         self.context.metrics.restored(seconds)
         log("partition").info(
             "The partition runs.", partition=self.partition, offset=running.next_offset,
-            users=running.engine.rows.count, records=restorer.records, seconds=round(seconds, 3),
+            users=len(running.engine.users), records=restorer.records, seconds=round(seconds, 3),
         )  # fmt: skip
         return running
 
@@ -218,7 +221,7 @@ class PartitionTask:
         """Begin a partition that has no state, once there are definitions."""
         offset = await where_to_begin(self.context, self.partition)
         published = await self._published()
-        engine, changelog = begin(self.context, published, self.partition, offset)
+        engine, changelog = begin(self.context, published, self.partition, offset, await erased_before(self.context))
         return self._running(engine, changelog, offset, None)
 
     async def _published(self) -> Published:

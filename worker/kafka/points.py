@@ -1,23 +1,34 @@
-"""What takes effect between two records of a partition: versions, pauses, ticks; and questions, which are answered.
+"""What takes effect between two records of a partition: versions, pauses, ticks, erasures; and questions, with answers.
 
-The rule: a version and a tick are applied only when nothing is left over from the one before (no user whom the last
-version has yet to judge, nobody overdue), and every point goes into the changelog in the transaction in which it
-takes effect.
+The rule: a version, a tick and an erasure are applied only when nothing is left over from the one before (no user whom
+the last version has yet to judge, nobody overdue), and every point goes into the changelog in the transaction in which
+it takes effect.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.control import Answer, CampaignCommand, ExplainCommand, ModelsCommand, StatusCommand, TickCommand
+from schemas.control import (
+    Answer,
+    CampaignCommand,
+    EraseCommand,
+    ExplainCommand,
+    ExportCommand,
+    ModelsCommand,
+    StatusCommand,
+    TickCommand,
+)
 from schemas.models import Snapshot
 from worker.core.changelog import Changelog, Point
 from worker.core.effects import iso, short_hash
 from worker.core.engine import Engine
 from worker.core.records import Effects
-from worker.core.timestamps import time_ms
+from worker.kafka import privacy
 from worker.kafka.control import COMMANDS, Control, Issued, Published
+from worker.kafka.privacy import ms
 from worker.observe.logs import log
+from worker.settings import Settings
 
 __all__ = ["Points", "Turn", "answer", "version_point"]
 
@@ -30,6 +41,7 @@ class Turn:
 
     effects: Effects
     answers: list[dict[str, Any]]
+    receipts: list[dict[str, Any]] = field(default_factory=list)
     changed: bool = False  # something has to be stored even if there are no effects
 
     @property
@@ -37,7 +49,9 @@ class Turn:
         """Whether there is anything to commit, besides an offset."""
         effects = self.effects
         made = effects.transitions or effects.decisions or effects.conversions or effects.messages
-        return bool(self.changed or self.answers or made or effects.samples or effects.observations)
+        return bool(
+            self.changed or self.answers or made or effects.samples or effects.observations or effects.forgotten
+        )
 
 
 def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None, wall_ms: int) -> Answer:
@@ -62,8 +76,9 @@ def version_point(published: Published | None, model: Snapshot | None, offset: i
 class Points:
     """Brings a partition's engine up to what the control topics say."""
 
-    def __init__(self, control: Control, engine: Engine, changelog: Changelog, commands_offset: int | None,
-                 status: Callable[[], dict[str, Any]]) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, control: Control, engine: Engine, changelog: Changelog,
+                 commands_offset: int | None, status: Callable[[], dict[str, Any]]) -> None:  # fmt: skip
+        self.settings = settings
         self.control = control
         self.engine = engine
         self.changelog = changelog
@@ -117,28 +132,43 @@ class Points:
             case TickCommand():
                 if issued.offset < self.ticks_from:
                     return True
-                if not self._clean or (read_up_to_ms or 0) < _ms(command.requested_at):
+                if not self._clean or (read_up_to_ms or 0) < ms(command.requested_at):
                     return False  # what was written before the tick comes before it
-                until_ms = _ms(command.until)
+                until_ms = ms(command.until)
                 self.changelog.point(Point("tick", next_offset, engine.clock_ms, until_ms=until_ms))
                 turn.effects.add(engine.tick(until_ms, wall_ms=wall_ms, due_rows_max=slice_users))
+            case EraseCommand():
+                if not self._clean:
+                    return False
+                self._erase(turn, command, next_offset, wall_ms)
+            case ExportCommand():
+                self._export(turn, command, wall_ms)
             case ModelsCommand():
                 pass  # the trainer's
             case ExplainCommand() | StatusCommand():
                 self._answer(turn, command, wall_ms)
-            case _:
-                log("points").warning("A command is of a kind that this release doesn't know.", command=command.command)
         return True
 
+    def _erase(self, turn: Turn, command: EraseCommand, next_offset: int, wall_ms: int) -> None:
+        engine = self.engine
+        erased = privacy.erased_by(command, engine.erasures.pseudonyms, wall_ms)
+        self.changelog.point(privacy.erase_point(erased, next_offset, engine.clock_ms))
+        effects, receipt = privacy.erase(engine, command, erased, self.settings, wall_ms)
+        turn.effects.add(effects)
+        turn.receipts.append(receipt.model_dump())
+
+    def _export(self, turn: Turn, command: ExportCommand, wall_ms: int) -> None:
+        if wall_ms - ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
+            return  # nobody waits any more
+        engine = self.engine
+        found = privacy.export(engine, command)
+        turn.answers.append(answer(command.id, engine.partition, engine.partitions, found, wall_ms).model_dump())
+        receipt = privacy.export_receipt(engine, command, self.settings, wall_ms, found=found is not None)
+        turn.receipts.append(receipt.model_dump())
+
     def _answer(self, turn: Turn, command: ExplainCommand | StatusCommand, wall_ms: int) -> None:
-        if wall_ms - _ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
+        if wall_ms - ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
             return  # nobody waits any more
         engine = self.engine
         found = self.status() if isinstance(command, StatusCommand) else engine.explain(command.user_id)
         turn.answers.append(answer(command.id, engine.partition, engine.partitions, found, wall_ms).model_dump())
-
-
-def _ms(text: str) -> int:
-    moment = time_ms(text)
-    assert moment is not None, "the command's model has checked it"
-    return moment

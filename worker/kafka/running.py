@@ -54,7 +54,7 @@ class Running:
         self._sight = Sight(context, self.place)
         self._shown_at = 0.0
         self._members = Counter(engine.members())
-        self._points = Points(context.control, engine, changelog, commands_offset, self.status)
+        self._points = Points(self.settings, context.control, engine, changelog, commands_offset, self.status)
         engine.grace_ms = self.settings.grace_ms
 
     async def end(self) -> None:
@@ -192,11 +192,18 @@ class Running:
     def _outbox(self, turn: Turn, records: Records, next_offset: int) -> Outbox:
         outbox = Outbox(self.settings.topic_prefix)
         letters = turn.effects.dead_letters
-        outbox.take(turn.effects, {record.offset: record.key for record in records} if letters else {})
-        moved = {transition.user_id for transition in turn.effects.transitions}
-        outbox.take_memberships(self.engine.memberships(sorted(map(self.engine.users.slots.__getitem__, moved))))
+        keyless = turn.effects.keyless
+        keys = {record.offset: record.key for record in records if record.offset not in keyless} if letters else {}
+        outbox.take(turn.effects, keys)
+        outbox.take_tombstones("memberships", (user_id.encode() for user_id in turn.effects.forgotten))
+        moved, slots = {transition.user_id for transition in turn.effects.transitions}, self.engine.users.slots
+        outbox.take_memberships(
+            self.engine.memberships(sorted(slots[user_id] for user_id in moved if user_id in slots))
+        )
         for answer in turn.answers:
             outbox.take_answer(answer)
+        for receipt in turn.receipts:
+            outbox.take_receipt(receipt)
         outbox.take_state(self.changelog.records(next_offset, self._points.commands_offset))
         return outbox
 
@@ -230,7 +237,7 @@ class Running:
         engine = self.engine
         return {
             "state": "running", "next_offset": self.next_offset, "lag_records": self.lag_records,
-            "clock": None if engine.clock_ms is None else iso(engine.clock_ms), "users": engine.rows.count,
+            "clock": None if engine.clock_ms is None else iso(engine.clock_ms), "users": len(engine.users),
             "members": dict(self._members), "definitions": engine.version.definition,
             "model": engine.version.model.label if engine.version.model else None, "backlog_users": engine.backlog,
             "paused": sorted(engine.braked), "instance": self.settings.instance_id,

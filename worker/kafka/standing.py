@@ -48,7 +48,7 @@ class Sight:
         return Standing(
             group=self.context.settings.group, topic=self.place.topic, offset=offset, end=end,
             behind_since_ms=self._since_ms(end - offset), committed_ms=self._committed_ms, clock_ms=engine.clock_ms,
-            users=rows.count, state_bytes=rows.count * rows.layout.words * 8, backfill_users=engine.backlog,
+            users=len(engine.users), state_bytes=rows.count * rows.layout.words * 8, backfill_users=engine.backlog,
             members=members, definitions=(checked.definitions.version, checked.hash),
             model=None if model is None else (model.version, model.training.until_ms if model.training else 0),
         )  # fmt: skip

@@ -139,7 +139,8 @@ class Transactions:
         return sends
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, batch: object) -> asyncio.Future[object]:
-        partition = 0 if topic == self.settings.topic("answers") else self.partition
+        of_all = topic in {self.settings.topic(name) for name in ("answers", "receipts")}
+        partition = 0 if of_all else self.partition
         sent: asyncio.Future[object] = await producer.send_batch(batch, topic, partition=partition)
         return sent
 

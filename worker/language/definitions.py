@@ -84,6 +84,8 @@ def _canonical(
         "campaigns": [_campaign(campaign) for campaign in definitions.campaigns],
         "caps": sorted((cap.channel, cap.limit, cap.per) for cap in definitions.caps),
     }
+    if definitions.retention is not None:  # what has none hashes as it always did
+        whole["retention"] = definitions.retention.model_dump()
     return json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -5,7 +5,7 @@ of them, and something of each.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,7 +21,9 @@ __all__ = ["Groups", "group_figures"]
 OTHER: Final = "other"
 PART: Final = "groups"
 
-Row = tuple[float, int, Mapping[str, str]]  # score, label, traits
+Row = tuple[
+    float, int, Mapping[str, str], str, int
+]  # score, label, traits, the sample's id and when it was taken in ms
 
 
 class Group(NamedTuple):
@@ -52,10 +54,17 @@ class Groups:
     def __init__(self) -> None:
         self._rows: deque[Row] = deque(maxlen=EVALUATED)
 
-    def append(self, score: float, label: int, traits: Mapping[str, str]) -> None:
-        """Take a score in; of somebody without declared traits there is nothing to compare."""
+    def append(self, score: float, label: int, traits: Mapping[str, str], identity: str = "", at_ms: int = 0) -> None:
+        """Take a sample's score in; of somebody without declared traits there is nothing to compare."""
         if traits:
-            self._rows.append((score, label, traits))
+            self._rows.append((score, label, traits, identity, at_ms))
+
+    def forget(self, id_at: Callable[[int], str]) -> int:
+        """Drop the scores of a user, whose sample at an instant has the id `id_at` gives; return how many went."""
+        kept = [row for row in self._rows if row[3] != id_at(row[4])]
+        dropped = len(self._rows) - len(kept)
+        self._rows = deque(kept, maxlen=EVALUATED)
+        return dropped
 
     def report(self, traits: Sequence[str], thresholds: Sequence[float]) -> list[dict[str, Any]]:
         """Return what each of the `traits` tells apart, largest group first and `other` last.

@@ -4,7 +4,8 @@ The rule: what it knows is a function of the records in their order; asking for 
 nothing but what counts as news.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -66,6 +67,15 @@ class Learning:
         self._population.observe(observation)
         self._decided(self._population.decisions())
         return True
+
+    def forget(self, id_of: Callable[[str, int], str]) -> int:
+        """Drop what is held of a user; return how many samples and observations went.
+
+        `id_of` gives the id of her sample of a target, or of her `observation`, at an instant in ms. What was learnt
+        stays learnt, and the vectors that learners draw from again have nobody's name.
+        """
+        dropped = sum(target.forget(partial(id_of, name)) for name, target in self._targets.items())
+        return dropped + self._population.forget(partial(id_of, "observation"))
 
     def _pass_time(self, now_ms: int) -> None:
         """Move the clock, which is the latest time seen, and let every target learn what is due."""

@@ -9,7 +9,7 @@ that a value which many users share (no order at all) keeps its share, which ske
 
 import hashlib
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -39,13 +39,14 @@ class Week:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self._bound = HASHES
         self.rows: dict[int, Rows] = {}
         self._largest: list[int] = []  # a heap of the negated hashes
 
     @property
     def limit(self) -> int:
         """Every observation of the week whose hash is below this is in it."""
-        return -self._largest[0] + 1 if len(self.rows) >= SIZE else HASHES
+        return min(self._bound, -self._largest[0] + 1 if len(self.rows) >= SIZE else HASHES)
 
     def add(self, place: int, row: Rows) -> None:
         """Keep the row if its hash is small enough; the same hash again changes nothing."""
@@ -56,11 +57,24 @@ class Week:
         if len(self.rows) > SIZE:
             del self.rows[-heapq.heappop(self._largest)]
 
+    def forget(self, place_at: Callable[[int], int]) -> int:
+        """Drop the rows of a user, who is at `place_at` an instant; return how many went. Who made room stays out."""
+        gone = [place for place, row in self.rows.items() if place == place_at(int(row[0]))]
+        self._bound = self.limit if gone else self._bound
+        for place in gone:
+            del self.rows[place]
+        self._largest = [-place for place in self.rows]
+        heapq.heapify(self._largest)
+        return len(gone)
+
     def packed(self) -> dict[str, Any]:
         """The week as plain data, in order of the hashes."""
         places = sorted(self.rows)
         rows = np.array([self.rows[place] for place in places], np.float64)
-        return {"number": self.number, "places": packed_array(np.array(places, np.uint64)), "rows": packed_array(rows)}
+        return {
+            "number": self.number, "places": packed_array(np.array(places, np.uint64)), "rows": packed_array(rows),
+            "last": self._bound - 1,
+        }  # fmt: skip
 
 
 class Panel:
@@ -89,6 +103,10 @@ class Panel:
         rows = np.array([row for _, _, row in kept], np.float64).reshape(-1, 1 + self.width)
         return rows[:, 1:], rows[:, 0].astype(np.int64)
 
+    def forget(self, place_at: Callable[[int], int]) -> int:
+        """Drop the rows of a user, who is at `place_at` an instant; return how many went."""
+        return sum(week.forget(place_at) for week in self.weeks.values())
+
     def packed(self) -> dict[str, dict[str, Any]]:
         """The weeks as plain data, by name; the week after next takes a week's name over."""
         return {f"{NAME}/{week.number % 2}": week.packed() for week in self.weeks.values()}
@@ -101,6 +119,7 @@ class Panel:
             week = panel._week(entry["number"])
             assert week is not None
             rows = unpacked_array(entry["rows"])
+            week._bound = entry.get("last", HASHES - 1) + 1  # noqa: SLF001  this module's own
             for place, row in zip(unpacked_array(entry["places"]).tolist(), rows, strict=True):
                 week.add(place, np.array([row[0], *(np.nan if at is None else row[1 + at] for at in columns)]))
         return panel

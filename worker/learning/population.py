@@ -6,7 +6,7 @@ later, when the panel holds only users from after the change; then the reference
 fitted anew when the windows of more features have filled. Times are those of the observations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -83,6 +83,10 @@ class Population:
             self._cry(at_ms, self._watches.see(observation.features, _weekday(at_ms)))
             if self._clusters is not None:
                 self._clusters.learn(observation.features)
+
+    def forget(self, id_at: Callable[[int], str]) -> int:
+        """Drop the observations of a user, whose one at an instant has the id `id_at` gives; return how many went."""
+        return self._panel.forget(lambda at_ms: hash_of(id_at(at_ms)))
 
     def _close(self, day: int) -> None:
         """Look at the week that ends with the beginning of this day."""

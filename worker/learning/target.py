@@ -5,7 +5,7 @@ and only then it is learnt. The champion begins as the floor, which is never pub
 evidence.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +67,13 @@ class TargetLearning:
         known = (due_ms, sample.id, sample.sampled_ms, sample.label, sample.probability, sample.traits)
         self._waiting.put(WaitingSample(*known, prepared(sample.features)))
 
+    def forget(self, id_at: Callable[[int], str]) -> int:
+        """Drop a user's samples, whose one at an instant has the id `id_at` gives: those that wait, and live scores.
+
+        Returns how many went. What was learnt from others of hers stays learnt.
+        """
+        return self._waiting.forget(id_at) + self.groups.forget(id_at)
+
     def pass_time(self, clock_ms: int) -> None:
         """Let time pass up to and including `clock_ms`: learn what is due, and keep an export of every midnight."""
         if self._clock_ms is not None:
@@ -106,7 +113,7 @@ class TargetLearning:
     def _judge(self, sample: WaitingSample) -> None:
         if not np.isnan(sample.probability):
             self.live.append(sample.probability, sample.probability, sample.label)
-            self.groups.append(sample.probability, sample.label, sample.traits)
+            self.groups.append(sample.probability, sample.label, sample.traits, sample.id, sample.sampled_ms)
         standing = self._days.standing(sample.sampled_ms)
         if not standing:
             return

@@ -7,7 +7,7 @@ its record was delivered.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,6 +47,13 @@ class Waiting:
         """Yield, and forget, those due at `until_ms` or before; beyond `WAITING_MOST` also the nearest to it."""
         while self._heap and (self._heap[0].due_ms <= until_ms or len(self._heap) > WAITING_MOST):
             yield heapq.heappop(self._heap)
+
+    def forget(self, id_at: Callable[[int], str]) -> int:
+        """Drop the samples of a user, whose sample at an instant has the id `id_at` gives; return how many went."""
+        kept = [sample for sample in self._heap if sample.id != id_at(sample.sampled_ms)]
+        dropped = len(self._heap) - len(kept)
+        self._heap = sorted(kept)
+        return dropped
 
     def state(self) -> int:
         """Return how many there are, by which `restore` finds the parts."""

@@ -114,6 +114,8 @@ class Desk:
                 waiting = None
             if waiting and waiting.due_ms <= user.clock:
                 self.check(user, campaign, user.pending.pop(campaign["id"]))
+            elif waiting and campaign.get("channel") is not None and not user.consents.get(campaign["channel"], False):
+                self.decide(user, campaign, user.pending.pop(campaign["id"]), "suppressed", "consent")
             move = next((move for move in moves if self.asks_for(campaign, move)), None)
             if move and (not by_version or campaign.get("on_backfill", False)):
                 due_ms = move.occurred_ms + duration_ms(campaign.get("delay"))

@@ -7,7 +7,7 @@ a few plain lines in the order in which the page states it. `refuse` raises; `Ev
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from worker.naive.calendar import known_zone
 
-__all__ = ["NULL_KEY", "Event", "Names", "Reader", "RefusedError"]
+__all__ = ["NULL_KEY", "Event", "IgnoredError", "Names", "Reader", "RefusedError"]
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -59,6 +59,10 @@ NULL_KEY = object()  # pass as a key for a record that has none where keys are c
 
 class RefusedError(Exception):
     """A record that can't be understood; `args[0]` is the dead letter's reason."""
+
+
+class IgnoredError(Exception):
+    """A record of a user who was erased after it."""
 
 
 @dataclass(frozen=True)
@@ -218,11 +222,16 @@ class Reader:
         self.event_clock = event_clock
 
     def read(
-        self, payload: bytes, definitions: dict[str, Any], *, key: object, arrival_ms: int | None, clock: int | None
-    ) -> Event:
-        """The event; raises `RefusedError`. `definitions` gives the currency, the rates and the declared traits."""
+        self, payload: bytes, definitions: dict[str, Any], *, key: object, arrival_ms: int | None, clock: int | None,
+        erased: Mapping[str, float], before: Callable[[Event], None],
+    ) -> Event:  # fmt: skip
+        """The event; raises `RefusedError`. `definitions` gives the currency, the rates and the declared traits.
+
+        `erased` says up to when users' events are as if they had never come: then `IgnoredError` is raised. `before` is
+        called once it is known whose the record is and when, which may be before it is refused.
+        """
         record = self.parsed(payload)
-        user = self.user(record, key)
+        user = self.user(record, key, erased)
         kind, fields = "identify", dict[str, str]()
         if record["type"] == "track":
             name = record.get("event")
@@ -233,6 +242,9 @@ class Reader:
             kind = "other"
         event = Event(kind, user)
         self.set_time(event, record, arrival_ms, clock)
+        if event.time <= erased.get(user, -math.inf):
+            raise IgnoredError
+        before(event)
         Body(record, fields, event, definitions).read()
         return event
 
@@ -249,7 +261,7 @@ class Reader:
             refuse("bad_type")
         return record
 
-    def user(self, record: dict[str, Any], key: object) -> str:
+    def user(self, record: dict[str, Any], key: object, erased: Mapping[str, float]) -> str:
         """The user id, checked, and held against the record key where there is one."""
         bare, prefix = record.get("userId"), ""
         if bare is None:
@@ -264,6 +276,8 @@ class Reader:
             refuse("bad_user")
         if not encoded or len(prefix.encode() + encoded) > 256:
             refuse("bad_user")
+        if erased.get(prefix + bare) == math.inf:
+            raise IgnoredError
         if key is not None and key != encoded:
             refuse("key_mismatch")
         return prefix + bare

@@ -8,6 +8,7 @@ spec alone: whoever has a record that it can't read, or that only another vendor
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from worker.naive.calendar import DAY_MS
 from worker.naive.decode import NULL_KEY, Event, Names
 from worker.naive.twin import Twin
 from worker.naive.user import User
@@ -24,9 +25,13 @@ class Recomputation:
     """A twin that begins with a version's definitions; `foreign` are names of events that only other rules know."""
 
     def __init__(self, definitions: dict[str, Any], definition_hash: str, model: dict[str, Any] | None, *,
-                 chosen: Callable[[str], bool], foreign: Collection[str], **place: Any) -> None:  # fmt: skip
-        self.twin = Twin(definitions, definition_hash, model=model, **place)
+                 chosen: Callable[[str], bool], foreign: Collection[str], erased: Callable[[str], float | None],
+                 **place: Any) -> None:  # fmt: skip
+        """`erased` says up to when a user's records are ignored (ms), infinite for good, None if she isn't erased."""
+        self.limited = False  # whether there was a limit on users, which can't be seen in a part of them
+        self.twin = Twin(self._unlimited(definitions), definition_hash, model=model, **place)
         self.twin.keeps = self._keeps
+        self.twin.erased = _Erased(erased)
         self._chosen = chosen
         self.first_seen: dict[str, int] = {}  # offsets, by key
         self.in_doubt: set[str] = set()
@@ -55,16 +60,27 @@ class Recomputation:
             self.in_doubt.add(event.user)
         return kept
 
+    def _unlimited(self, definitions: dict[str, Any]) -> dict[str, Any]:
+        retention = dict(definitions.get("retention") or {})
+        self.limited = retention.pop("users_max", None) is not None or self.limited
+        return {**definitions, "retention": retention}
+
     def advance(self, clock_ms: int | None) -> None:
         """Let time pass to where the wall had moved the partition clock."""
         if clock_ms is not None and self.twin.clock is not None:
-            self.twin.clock = max(self.twin.clock, clock_ms)
+            before_ms, self.twin.clock = self.twin.clock, max(self.twin.clock, clock_ms)
             self.twin.pass_time(self.twin.clock - self.twin.grace_ms)
+            if self.twin.clock // DAY_MS > before_ms // DAY_MS:
+                self.twin.begin_day(self.twin.clock // DAY_MS)
+
+    def erase(self, is_hers: Callable[[str], bool]) -> None:
+        """Forget the user whose id is the one that is looked for, if she is there."""
+        self.twin.forget([user for name, user in self.twin.users.items() if is_hers(name)])
 
     def publish(self, definitions: dict[str, Any] | None, definition_hash: str | None,
                 model: dict[str, Any] | None) -> None:  # fmt: skip
         """Put a version in force."""
-        self.twin.publish(definitions, definition_hash, model)
+        self.twin.publish(None if definitions is None else self._unlimited(definitions), definition_hash, model)
 
     def tick(self, until_ms: int) -> None:
         """Let time pass for everyone."""
@@ -88,6 +104,18 @@ class Recomputation:
     def _forget(self) -> None:
         for name in OUTPUTS:
             getattr(self.twin, name).clear()
+
+
+class _Erased(dict[str, float]):
+    """Up to when users' records are ignored, asked of somebody who knows erased users by other names."""
+
+    def __init__(self, until: Callable[[str], float | None]) -> None:
+        super().__init__()
+        self._until = until
+
+    def get(self, user_id: str, default: Any = None, /) -> Any:
+        found = self._until(user_id)
+        return default if found is None else found
 
 
 class _Names(Names):

@@ -6,14 +6,15 @@ Outputs are the records of CONTRACT section 5 without `emitted_at`.
 """
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from worker.naive.calendar import hexdigits, written
+from worker.naive.calendar import DAY_MS, duration_ms, hexdigits, written
 from worker.naive.campaigns import Desk, Move
-from worker.naive.decode import NULL_KEY, Event, Reader, RefusedError
+from worker.naive.decode import NULL_KEY, Event, IgnoredError, Reader, RefusedError
 from worker.naive.rules import Rules
 from worker.naive.samples import Watch
 from worker.naive.user import Change, User
@@ -51,6 +52,7 @@ class Twin(Desk, Watch):
         self.reader = Reader(mapping_path, event_clock=self.event_clock)
         self.users: dict[str, User] = {}
         self.keeps: Callable[[Event], bool] = lambda _: True  # whose records do more than move the clock
+        self.erased: dict[str, float] = {}
         self.clock: int | None = None
         self.ticked: int | None = None
         self.wall_ms = 0
@@ -82,7 +84,13 @@ class Twin(Desk, Watch):
         self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
         self.read += 1
         try:
-            event = self.reader.read(payload, self.rules.data, key=key, arrival_ms=arrival_ms, clock=self.clock)
+            event = self.reader.read(
+                payload, self.rules.data, key=key, arrival_ms=arrival_ms, clock=self.clock, erased=self.erased,
+                before=self.make_room,
+            )  # fmt: skip
+        except IgnoredError:
+            self.duplicates += 1
+            return
         except RefusedError as refused:
             self.bury(offset, payload, refused.args[0])
             return
@@ -99,6 +107,7 @@ class Twin(Desk, Watch):
         self.repaired += bool(event.repaired)
         self.repaired_by_reason.update(event.repaired)
         self.apply(event, max(event.time, self.passed))
+        self.users[event.user].seen_day = self.clock // DAY_MS
 
     @property
     def passed(self) -> int:
@@ -112,7 +121,16 @@ class Twin(Desk, Watch):
         self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
         self.pass_time(until_ms)
         self.ticked = until_ms if self.ticked is None else max(self.ticked, until_ms)
-        self.clock = until_ms if self.clock is None else max(self.clock, until_ms)
+        before, self.clock = self.clock, until_ms if self.clock is None else max(self.clock, until_ms)
+        if before is not None and self.clock // DAY_MS > before // DAY_MS:
+            self.begin_day(self.clock // DAY_MS)
+
+    def erase(self, user_id: str, until_ms: int, *, suppress: bool = False, wall_ms: int | None = None) -> None:
+        """A user is erased at the present partition clock: what she did until then, or ever does, is ignored."""
+        self.wall_ms = self.wall_ms if wall_ms is None else wall_ms
+        self.erased[user_id] = math.inf if suppress else max(until_ms, self.erased.get(user_id, -math.inf))
+        if user_id in self.users:
+            self.forget([self.users[user_id]])
 
     def publish(
         self,
@@ -127,7 +145,7 @@ class Twin(Desk, Watch):
             self.pass_time(self.clock)
         old, cause = self.rules, "model" if definitions is None else "definition"
         self.rules = Rules(definitions or old.data, definition_hash or old.hash, model or old.model)
-        for user in self.users.values():
+        for user in self.in_place():
             assert self.clock is not None
             user.follow(self.rules)
             user.clock = max(user.clock, self.clock)
@@ -143,7 +161,48 @@ class Twin(Desk, Watch):
     def memberships(self) -> list[dict[str, Any]]:
         """The memberships of all users with at least one transition, by first appearance."""
         passed = -(10**18) if self.clock is None else self.passed
-        return [user.as_record(max(user.clock, passed), written) for user in self.users.values() if user.seq]
+        return [user.as_record(max(user.clock, passed), written) for user in self.in_place() if user.seq]
+
+    # Forgetting
+
+    def make_room(self, event: Event) -> None:
+        """Before a record: a day may begin, and there may be no room for a new user."""
+        if self.clock is None:
+            return
+        if event.arrival // DAY_MS > self.clock // DAY_MS:
+            self.begin_day(event.arrival // DAY_MS)
+        most = (self.rules.data.get("retention") or {}).get("users_max")
+        if most is not None and event.user not in self.users and len(self.users) >= most:
+            longest = sorted(self.users.values(), key=lambda user: (user.seen_day, user.appearance))
+            self.forget(longest[: len(longest) - most + max(1, most // 20)])
+
+    def begin_day(self, day: int) -> None:
+        """Who has had no record for longer than is allowed is forgotten."""
+        idle = (self.rules.data.get("retention") or {}).get("idle")
+        if idle is not None:
+            self.forget([u for u in self.users.values() if (day - u.seen_day) * DAY_MS > duration_ms(idle)])
+
+    def forget(self, users: list[User]) -> None:
+        """Users leave all segments without a reason, what is pending is cancelled, and nothing else is left of them."""
+        for user in sorted(users, key=lambda user: user.appearance):
+            assert self.clock is not None
+            user.clock = max(user.clock, self.clock)
+            for segment in self.rules.segments:
+                for leaf in self.members_of(user, segment.id):
+                    self.transition(user, user.leave(leaf, []), "erasure", None)
+            for campaign in self.rules.campaigns:
+                if campaign["id"] in user.pending:
+                    self.decide(user, campaign, user.pending[campaign["id"]], "cancelled", None)
+            del self.users[user.id]
+
+    def in_place(self) -> list[User]:
+        """All users by their places."""
+        return sorted(self.users.values(), key=lambda user: user.appearance)
+
+    def place(self) -> int:
+        """The place of a new user: the lowest that nobody has."""
+        taken = {user.appearance for user in self.users.values()}
+        return next(place for place in range(len(taken) + 1) if place not in taken)
 
     # How it happens
 
@@ -163,9 +222,12 @@ class Twin(Desk, Watch):
     def due_users(self, until_ms: int) -> Iterator[tuple[User, int]]:
         """Users and their next instants up to a limit, by (instant, first appearance)."""
         while self.due and self.due[0][0] <= until_ms:
-            instant, _, name = heapq.heappop(self.due)
-            if self.users[name].next_instant() == instant:  # else she has moved on since this was noted
-                yield self.users[name], instant
+            instant, place, name = heapq.heappop(self.due)
+            user = self.users.get(name)
+            if (
+                user and user.appearance == place and user.next_instant() == instant
+            ):  # else she has moved on, or is gone
+                yield user, instant
 
     def pass_time(self, until_ms: int) -> None:
         """Everyone follows up to and including a limit."""
@@ -186,7 +248,7 @@ class Twin(Desk, Watch):
         """Time passes for the user, the event is applied, the user is evaluated at her clock."""
         user = self.users.get(event.user)
         if user is None:
-            user = self.users[event.user] = User(event.user, len(self.users), self.rules, limit)
+            user = self.users[event.user] = User(event.user, self.place(), self.rules, limit)
         instant = user.next_instant()
         while instant is not None and instant <= limit:
             self.reach(user, instant)
@@ -233,7 +295,7 @@ class Twin(Desk, Watch):
                 "seq": user.seq,
                 "occurred_at": written(user.clock),
                 "cause": cause,
-                "origin": "backfill" if cause in ("model", "definition") else "live",
+                "origin": "backfill" if cause in ("model", "definition", "erasure") else "live",
                 "reason": reason,
                 "definition": self.rules.label,
                 "model": self.rules.model_label,

@@ -44,6 +44,7 @@ class User:
     def __init__(self, user_id: str, appearance: int, rules: Rules, clock: int) -> None:
         self.id, self.appearance, self.rules, self.clock = user_id, appearance, rules, clock
         self.daily_ms = daily_ms(user_id)
+        self.seen_day = 0
         self.zone: str | None = None
         self.ledgers = Ledgers()
         self.ledgers.keep(rules.ledger_names())
@@ -246,6 +247,8 @@ class User:
         """Her cluster's segment; an unknown cluster changes nothing."""
         now_in = self.text(self.value(Read("cluster")))
         present = next((name for name in self.members if name.startswith(segment.id + ":")), None)
+        if present and not self.may_profile():
+            return [self.leave(present, [{"clause": "cluster()", "value": now_in}])]
         if now_in is None or present == f"{segment.id}:{now_in}":
             return []
         if present and self.dwells(present, segment.min_dwell_ms):

@@ -63,6 +63,14 @@ CATALOGUE: tuple[Family, ...] = (
         "Look at them: `shoal dead-letters list`. `key_mismatch`: the topic is keyed otherwise, `shoal rekey`. "
         "`engine_error`: a mistake of Shoal's own, report it",
         {"reason": of(*get_args(DeadLetterReason))}),
+    Family("shoal_ignored_records_total", "counter", "records",
+        "Of the duplicates, records of erased users: stamped before the erasure, or of suppressed ones",
+        "Many for long: a suppressed user goes on, or somebody writes old records again"),
+    Family("shoal_forgotten_users_total", "counter", "users",
+        "Users who were forgotten: by `erasure`, since they were `idle` for longer than the definitions keep them, or "
+        "by the `limit` on users",
+        "Many by `limit`: raise `users_max`, or look whether ids change with each visit",
+        {"cause": of("erasure", "idle", "limit")}),
     Family("shoal_repaired_total", "counter", "repairs",
         "Details of applied records that were wrong and left out",
         "Tell whoever sends the events; amounts that are left out make spend too small",

@@ -50,6 +50,8 @@ class Metrics:
         self._records = Counts("shoal_records_total")
         self._dead_letters = Counts("shoal_dead_letters_total")
         self._repaired = Counts("shoal_repaired_total")
+        self._ignored = Counts("shoal_ignored_records_total")
+        self._forgotten = Counts("shoal_forgotten_users_total")
         self._transaction = Histogram("shoal_transaction_seconds")
         self._to_commit = Histogram("shoal_event_to_commit_seconds")
         self._lateness = Histogram("shoal_timer_lateness_seconds")
@@ -92,6 +94,9 @@ class Metrics:
         self._dead_letters.add_all((letter.reason,) for letter in effects.dead_letters)
         for reason, count in effects.repaired_counts.items():
             self._repaired.add(reason, count=count)
+        self._ignored.add(count=effects.ignored)
+        for cause, count in effects.forgotten_counts.items():
+            self._forgotten.add(cause, count=count)
 
     def restarted(self, cause: str) -> None:
         """Count that a partition's task began again; `cause` is one of few names."""
@@ -155,7 +160,8 @@ class Metrics:
 
     def _collected(self) -> Iterator[Metric]:
         """Yield the families of the role."""
-        for series in (self._read, self._records, self._dead_letters, self._repaired, self._transitions,
+        for series in (self._read, self._records, self._dead_letters, self._repaired, self._ignored, self._forgotten,
+                       self._transitions,
                        self._decisions, self._conversions, self._samples, self._refusals, self._to_commit,
                        self._lateness, self._transaction):  # fmt: skip
             yield series.collected()

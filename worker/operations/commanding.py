@@ -11,7 +11,15 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from schemas.control import Answer, CampaignCommand, ExplainCommand, ModelsCommand, StatusCommand, TickCommand
+from schemas.control import (
+    Answer,
+    CampaignCommand,
+    ExplainCommand,
+    ExportCommand,
+    ModelsCommand,
+    StatusCommand,
+    TickCommand,
+)
 from worker.core.effects import iso, short_hash
 from worker.errors import WrongUsage
 from worker.kafka.clients import reader
@@ -22,9 +30,9 @@ from worker.language.vocabulary import nearest
 from worker.operations.publishing import configuration_of, newest
 from worker.settings import Settings
 
-__all__ = ["Question", "ask", "brake", "explain_command", "hold_models", "status_command", "tick"]
+__all__ = ["Question", "ask", "brake", "explain_command", "hold_models", "identity", "status_command", "tick"]
 
-Question = ExplainCommand | StatusCommand
+Question = ExplainCommand | ExportCommand | StatusCommand
 Progress = Callable[[int, int | None, int], None]  # answers so far, how many there will be, answers so far
 POLL_MS = 100
 
@@ -37,37 +45,39 @@ async def brake(settings: Settings, campaign: str, *, paused: bool) -> None:
         near = nearest(campaign, campaigns)
         hint = f"the nearest is {near}" if near else f"they have {', '.join(campaigns) or 'none'}"
         raise WrongUsage(f"The newest definitions have no campaign {campaign}: {hint}.")
-    command = CampaignCommand(campaign=campaign, **_identity("pause" if paused else "resume", campaign))
+    command = CampaignCommand(campaign=campaign, **identity("pause" if paused else "resume", campaign, settings))
     await append(settings, "commands", command.id, command)
 
 
 async def hold_models(settings: Settings, *, frozen: bool) -> None:
     """Have the trainer publish no more models, or let it go on."""
-    command = ModelsCommand(**_identity("freeze" if frozen else "release", "models"))
+    command = ModelsCommand(**identity("freeze" if frozen else "release", "models", settings))
     await append(settings, "commands", command.id, command)
 
 
 async def tick(settings: Settings, until_ms: int) -> None:
     """Have every worker let time pass up to and including an instant (ms since the epoch)."""
     until = iso(until_ms)
-    command = TickCommand(until=until, **_identity("tick", until))
+    command = TickCommand(until=until, **identity("tick", until, settings))
     await append(settings, "commands", command.id, command)
 
 
 def explain_command(user_id: str) -> ExplainCommand:
     """Return the question why a user is where she is."""
-    return ExplainCommand(user_id=user_id, **_identity("explain", user_id))
+    return ExplainCommand(user_id=user_id, **identity("explain", user_id))
 
 
 def status_command() -> StatusCommand:
     """Return the question how the partitions are doing."""
-    return StatusCommand(**_identity("status", ""))
+    return StatusCommand(**identity("status", ""))
 
 
-def _identity(command: str, subject: str) -> dict[str, Any]:
+def identity(command: str, subject: str, settings: Settings | None = None) -> dict[str, Any]:
+    """Return what all commands have; with settings, also who asks."""
     requested_at = now()
     name = short_hash(command, subject, requested_at, secrets.token_hex(16))
-    return {"id": name, "command": command, "requested_at": requested_at}
+    who = None if settings is None else settings.who
+    return {"id": name, "command": command, "requested_at": requested_at, "requested_by": who}
 
 
 async def ask(

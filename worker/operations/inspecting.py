@@ -88,7 +88,8 @@ def _decoded(
     under: Configuration, payloads: Sequence[bytes], keys: list[bytes | None] | None, arrivals_ms: list[int] | None
 ) -> Batch:
     """Decode everything; a record's offset is its place in the sample."""
-    decoder = Decoder(under.mapping, under.checked.definitions, Users(), Strings(), Zones(), event_clock=False)
+    definitions = under.checked.definitions.model_copy(update={"retention": None})  # a sample is read to its end
+    decoder = Decoder(under.mapping, definitions, Users(), Strings(), Zones(), event_clock=False)
     return decoder.decode(payloads, range(len(payloads)), keys, arrivals_ms)
 
 

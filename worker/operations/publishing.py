@@ -108,6 +108,7 @@ async def _write(settings: Settings, under: Configuration) -> Publication:
         text=under.definitions_text,
         mapping=None if under.mapping_text == text_of(SHIPPED) else under.mapping_text,
         published_at=now(),
+        published_by=settings.who,
     )
     offset = await append(settings, "definitions", str(record.version), record)
     return Publication(record, offset)

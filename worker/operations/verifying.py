@@ -9,9 +9,11 @@ a hash of the id: the same users every time, in every partition as many. One par
 """
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +22,10 @@ from ruamel.yaml import YAML
 
 from worker.core.changelog import Checkpoint, Point, StateRecordError
 from worker.core.engine import Engine
-from worker.core.restoring import Restorer
+from worker.core.erasures import Erasures
+from worker.core.layout import FOREVER
+from worker.core.pseudonyms import Pseudonyms
+from worker.core.restoring import Restorer, erased_at
 from worker.core.timestamps import time_ms
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import reader
@@ -37,6 +42,7 @@ Progress = Callable[[int, int | None, int], None]  # records read, of how many, 
 NOT_JUDGED = {
     "before_the_log": "was here before the log begins",
     "not_understood": "has events that the naive reader doesn't know: it reads the Segment spec alone",
+    "limited": "may have been forgotten for the limit on users, which can't be seen in a sample of them",
     "moved_on": "has changed since, so that the record to compare is compacted away",
 }
 CHANCE_MARGIN = 20  # of users that seem to be new: that so many old ones come in their old order is no chance
@@ -72,6 +78,7 @@ class Live:
     chosen: frozenset[str]
     threshold: int  # of the hash, up to which users are chosen
     told: dict[str, dict[str, Any]]  # memberships as of the checkpoint, of those chosen
+    erasures: Erasures  # as far as the recomputation has come
 
     def is_chosen(self, user_id: str) -> bool:
         """Whether a user is in the sample, known or not."""
@@ -116,7 +123,8 @@ def _tell(progress: Progress | None, verdict: Verdict, read: int) -> None:
 
 async def _live(settings: Settings, place: TopicPartition, span: Span, users: int) -> Live | None:
     """Return what the state of a partition holds, or None if it is empty."""
-    restorer = Restorer()
+    pseudonyms = Pseudonyms(settings.pseudonym_keys)
+    restorer = Restorer(pseudonyms)
     try:
         async with reader(settings) as reading:
             async for piece in pieces(reading, {place: span}):
@@ -135,7 +143,7 @@ async def _live(settings: Settings, place: TopicPartition, span: Span, users: in
     engine.advance(restorer.checkpoint.clock_ms or 0, wall_ms=0)  # what a takeover would still have to do
     engine.work(engine.backlog, wall_ms=0)
     points = [restorer.points[number] for number in range(restorer.checkpoint.points)]
-    return Live(restorer.checkpoint, points, engine, chosen, threshold, told)
+    return Live(restorer.checkpoint, points, engine, chosen, threshold, told, Erasures(pseudonyms))
 
 
 async def _recomputed(settings: Settings, live: Live, place: TopicPartition, log: Span,
@@ -150,13 +158,13 @@ async def _recomputed(settings: Settings, live: Live, place: TopicPartition, log
                 if record.offset < live.points[0].offset:
                     continue
                 while point is not None and point.offset <= record.offset:
-                    _apply(recomputation, point, stands)
+                    _apply(recomputation, point, live)
                     point = next(points, None)
                 recomputation.record(record.offset, record.value or b"", record.key, record.timestamp)
             read += len(piece)
             progress(read)
     while point is not None:
-        _apply(recomputation, point, stands)
+        _apply(recomputation, point, live)
         point = next(points, None)
     _pass_time(recomputation, stands.clock_ms, stands)
     return recomputation
@@ -167,13 +175,19 @@ def _begun(live: Live, first: Point) -> Recomputation:
     _unless_foreign(first)
     return Recomputation(
         _data(first.definitions or ""), first.hash or "", _model(first.model), chosen=live.is_chosen,
-        foreign=_foreign_names(), topic=stands.topic, partition=stands.partition, partitions=stands.partitions,
+        foreign=_foreign_names(), erased=partial(_until, live.erasures), topic=stands.topic,
+        partition=stands.partition, partitions=stands.partitions,
         grace_ms=stands.grace_ms, clock=stands.clock,
     )  # fmt: skip
 
 
-def _apply(recomputation: Recomputation, point: Point, stands: Checkpoint) -> None:
-    _pass_time(recomputation, point.clock_ms, stands)
+def _until(erasures: Erasures, user_id: str) -> float | None:
+    until_ms = erasures.until(user_id)
+    return math.inf if until_ms == FOREVER else until_ms
+
+
+def _apply(recomputation: Recomputation, point: Point, live: Live) -> None:
+    _pass_time(recomputation, point.clock_ms, live.checkpoint)
     match point.kind:
         case "version":
             _unless_foreign(point)
@@ -181,6 +195,10 @@ def _apply(recomputation: Recomputation, point: Point, stands: Checkpoint) -> No
             recomputation.publish(data, point.hash, _model(point.model))
         case "tick":
             recomputation.tick(point.until_ms or 0)
+        case "erase":
+            erased, of = erased_at(point), live.erasures.pseudonyms.of
+            live.erasures.take(erased, point.clock_ms)
+            recomputation.erase(lambda user_id: of(user_id, erased.key_version) == erased.subject)
         case _:
             pass  # a pause decides about campaigns, and moves nobody
 
@@ -250,6 +268,9 @@ def _compared(live: Live, recomputed: Recomputation, told: Mapping[str, Mapping[
         if found and user_id in recomputed.in_doubt:
             verdict.not_judged["not_understood"] += 1
             continue
+        if found and recomputed.limited:
+            verdict.not_judged["limited"] += 1
+            continue
         state = _of_topic(live.told.get(user_id), told.get(user_id, {}))
         if state is None:
             verdict.not_judged["moved_on"] += 1
@@ -305,7 +326,7 @@ def _first_new(live: Live, recomputed: Recomputation) -> int:
     their order. Of those that seem so the first few may be old ones that came back in order by chance.
     """
     ids = {slot: user_id for user_id, slot in live.engine.users.slots.items()}
-    slot, next_seen = len(ids) - 1, live.checkpoint.next_offset
+    slot, next_seen = max(ids, default=-1), live.checkpoint.next_offset
     while slot >= 0 and (seen := _seen(recomputed, ids.get(slot))) is not None and seen < next_seen:
         slot, next_seen = slot - 1, seen
     return slot + 1 + CHANCE_MARGIN

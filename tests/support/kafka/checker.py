@@ -28,6 +28,7 @@ from tests.support.kafka.deployment import Deployment
 from tests.support.kafka.reference import Reference
 from tests.support.pair import on_the_wire, without_wall
 from worker.core.changelog import StateRecordError
+from worker.core.pseudonyms import Pseudonyms
 
 __all__ = ["Verdict", "check", "complaints"]
 
@@ -82,7 +83,8 @@ def complaints(deployment: Deployment, *, tracebacks: str | None = None, secrets
             f"partition {partition}: {said}"
             for said in _partition(deployment, partition, of_partition, offsets, verdict)
         ]
-    users = {user for reference in verdict.references.values() for user in reference.engine.users.ids}
+    users = {user for reference in verdict.references.values() for user in reference.engine.users.slots}
+    users |= {user for reference in verdict.references.values() for user in reference.effects.forgotten}
     users -= set(words)
     verdict.wrong += [said for worker in deployment.workers for said in _log(worker.text, users, tracebacks, secrets)]
     return verdict
@@ -116,7 +118,9 @@ def _partition(deployment: Deployment, partition: int, outputs: Mapping[str, lis
         return [f"the state can't be read, {error}"]
     if state.checkpoint is None or restored is None:
         return ["there is no checkpoint"] if log else []
-    reference = verdict.references[partition] = Reference(log, state, refused)
+    reference = verdict.references[partition] = Reference(
+        log, state, refused, Pseudonyms(deployment.settings.pseudonym_keys)
+    )
     _count(verdict, reference)
     return [
         *reference.complaints,
@@ -131,7 +135,7 @@ def _partition(deployment: Deployment, partition: int, outputs: Mapping[str, lis
 def _count(verdict: Verdict, reference: Reference) -> None:
     effects = reference.effects
     found = {topic: len(getattr(effects, name)) for topic, name in OUTPUTS.items()}
-    found |= {"records": effects.read, "points": len(reference.points), "users": reference.engine.rows.count}
+    found |= {"records": effects.read, "points": len(reference.points), "users": len(reference.engine.users)}
     for name, number in found.items():
         verdict.counts[name] += number
 
@@ -185,7 +189,8 @@ def _of_state(found: bytes, wanted: bytes) -> Iterable[str]:
 
 
 def _of_memberships(records: list[ConsumerRecord], reference: Reference) -> Iterable[str]:
-    found = {body["user_id"]: body for body in _bodies(records)}
+    latest = {record.key: record for record in records}
+    found = {body["user_id"]: body for body in _bodies([record for record in latest.values() if record.value])}
     wanted = reference.memberships()
     for user in {**wanted, **found}:
         ours, theirs = ({**bodies.get(user, {}), "as_of": None} for bodies in (found, wanted))

@@ -26,6 +26,7 @@ from tests.support.kafka.worker_process import Process
 from tests.support.random_definitions import text_of
 from worker import settings as configuration
 from worker.core.engine import Engine
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.restoring import Restorer
 from worker.errors import JobFailed
 from worker.files.configuration import checked
@@ -195,7 +196,7 @@ class Deployment:
 
     def state(self, partition: int) -> Restorer:
         """Return what the partition's state topic holds, taken in but not yet finished."""
-        restorer = Restorer()
+        restorer = Restorer(Pseudonyms(self.settings.pseudonym_keys))
         for record in self.read("state", partition):
             restorer.take(record.key, record.value)
         return restorer

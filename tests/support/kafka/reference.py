@@ -10,8 +10,9 @@ from aiokafka import ConsumerRecord
 
 from worker.core.changelog import Point
 from worker.core.engine import Engine
+from worker.core.pseudonyms import Pseudonyms
 from worker.core.records import Effects
-from worker.core.restoring import Restorer, versions_of
+from worker.core.restoring import Restorer, take_effect, versions_of
 
 __all__ = ["Reference"]
 
@@ -24,13 +25,15 @@ class Reference:
     `refused` are offsets of records that the engine itself can't take, as dead letters have them.
     """
 
-    def __init__(self, log: Sequence[ConsumerRecord], state: Restorer, refused: Sequence[int] = ()) -> None:
+    def __init__(self, log: Sequence[ConsumerRecord], state: Restorer, refused: Sequence[int] = (),
+                 pseudonyms: Pseudonyms | None = None) -> None:  # fmt: skip
         assert state.checkpoint is not None
         self.checkpoint = state.checkpoint
         self.points = [state.points[number] for number in range(state.checkpoint.points)]
         self.effects = Effects()
         self.complaints: list[str] = []
         self._refused = frozenset(refused)
+        self._pseudonyms = pseudonyms or Pseudonyms()
         self._versions = versions_of(self.points)
         self._left = iter([record for record in log if record.offset >= self.points[0].offset])
         self._next = next(self._left, None)
@@ -48,6 +51,7 @@ class Reference:
         return Engine(
             version.checked, version.mapping, topic=stands.topic, partition=stands.partition,
             partitions=stands.partitions, grace_ms=stands.grace_ms, clock=stands.clock, model=version.model,
+            pseudonyms=self._pseudonyms,
         )  # fmt: skip
 
     def _step(self, until: int) -> None:
@@ -84,8 +88,8 @@ class Reference:
                 self.effects.add(self._published(point))
             case "tick":
                 self.effects.add(self.engine.tick(point.until_ms or 0, wall_ms=NEVER_STALE_MS))
-            case "pause" | "resume":
-                self.engine.brake(point.campaign or "", paused=point.kind == "pause")
+            case "pause" | "resume" | "erase":
+                self.effects.add(take_effect(self.engine, point, None, NEVER_STALE_MS))
 
     def _published(self, point: Point) -> Effects:
         version = next(self._versions)

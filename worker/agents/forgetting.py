@@ -1,0 +1,66 @@
+"""What the trainer does when a user is erased: it drops what it holds of her, and learns nothing from her past again.
+
+The rule: it knows of erasures what the commands say, which are kept for as long as the samples it learns from.
+"""
+
+from schemas.control import EraseCommand, Receipt, Removed
+from worker.core.effects import iso, short_hash
+from worker.core.layout import FOREVER
+from worker.core.pseudonyms import Pseudonyms
+from worker.kafka.control import Issued
+from worker.kafka.privacy import erased_by
+from worker.learning.inputs import Observation, Sample
+from worker.learning.learning import Learning
+
+__all__ = ["Forgetting"]
+
+NOT_UNLEARNED = [
+    "weights, calibration, clusters and drift references, which models have from samples of many users",
+    "the latest samples that learners draw from again, which have neither id nor trait",
+]
+
+
+class Forgetting:
+    """Who was erased, and up to when; and the receipts that are yet to be written."""
+
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self._pseudonyms = pseudonyms
+        self._until: dict[str, int] = {}
+        self._asked: list[EraseCommand] = []
+        self.receipts: list[Receipt] = []
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody has yet to be forgotten."""
+        return bool(self._asked)
+
+    def note(self, issued: Issued, wall_ms: int, *, done: bool) -> None:
+        """Take a command; what was carried out in an earlier life is only remembered."""
+        command = issued.command
+        if isinstance(command, EraseCommand):
+            until_ms = FOREVER if command.suppress else erased_by(command, self._pseudonyms, wall_ms).until_ms
+            self._until[command.user_id] = max(until_ms, self._until.get(command.user_id, until_ms))
+            self._asked += [] if done else [command]
+
+    def is_past(self, content: object) -> bool:
+        """Whether a sample or an observation is of what an erased user did before."""
+        if isinstance(content, Sample):
+            return content.sampled_ms <= self._until.get(content.user_id, -FOREVER)
+        return isinstance(content, Observation) and content.observed_ms <= self._until.get(content.user_id, -FOREVER)
+
+    def carry_out(self, learning: Learning, wall_ms: int) -> None:
+        """Have the learning forget who is to be forgotten, and write the receipts."""
+        for command in self._asked:
+            dropped = learning.forget(lambda what, at_ms, user=command.user_id: short_hash(user, what, at_ms))  # type: ignore[misc]
+            self.receipts.append(self._receipt(command, dropped, wall_ms))
+        self._asked.clear()
+
+    def _receipt(self, command: EraseCommand, dropped: int, wall_ms: int) -> Receipt:
+        return Receipt(
+            id=short_hash(command.id, "trainer"), command_id=command.id, command="erase",
+            subject=self._pseudonyms.of(command.user_id), key_version=self._pseudonyms.version,
+            suppress=command.suppress, role="trainer", partition=0, partitions=1, requested_at=command.requested_at,
+            requested_by=command.requested_by, completed_at=iso(wall_ms), found=dropped > 0,
+            removed=Removed(segments=0, triggers=0, samples=dropped, texts=0, state_bytes=0), kept=[],
+            not_unlearned=NOT_UNLEARNED,
+        )  # fmt: skip
