@@ -109,6 +109,9 @@ CORRECT = Row(102, "Is it correct?", (
         Query(f"sum(rate({at('shoal_records_total', result='duplicate')}{RATE})) / "
               f"clamp_min(sum(rate({at('shoal_records_total')}{RATE})), 1e-9)", "duplicates"),
     ), unit="percentunit"),
+    Panel(28, "Records of erased users", "Per second: they are left out, and count as duplicates.", (
+        Query(f"sum(rate({at('shoal_ignored_records_total')}{RATE}))", "ignored"),
+    ), unit="reqps"),
     Panel(26, "Users that `shoal verify` compared", "Of its last run, by what it found. Other than 0 `different`: "
           "live state isn't what the log says.", (
         Query(or_zero(f"sum by (result) ({at('shoal_verify_users')})"), "{{result}}"),
@@ -151,6 +154,10 @@ RESOURCES = Row(104, "What does it use?", (
     ), unit="bytes"),
     Panel(42, "Users in memory", "Of all workers. Growing without end: ids change with every visit.", (
         Query(f"sum({at('shoal_state_users')})", "users"),
+    )),
+    Panel(46, "Users forgotten, by why", "In an hour: erased on request, idle for too long, or beyond the limit on "
+          "users.", (
+        Query(f"sum by (cause) (increase({at('shoal_forgotten_users_total')}[1h]))", "{{cause}}"),
     )),
     Panel(43, "Open files", "Share of what the process may have open.", (
         Query(f"{at('process_open_fds', job='~shoal.*')} / {at('process_max_fds', job='~shoal.*')}",

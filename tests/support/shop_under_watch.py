@@ -53,7 +53,7 @@ class Watched:
 def watched(broker: Broker, prefix: str, rules_text: str | None = None) -> Iterator[Watched]:
     """Have it run for the length of a `with`, under these rules; it has seen everything when it is given."""
     text = SHIPPED_DEFINITIONS.read_text(encoding="utf-8")
-    quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 300}
+    quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 1_000}
     with (
         Prometheus(rules_text or rules().replace("interval: 1m", "interval: 1s")) as prometheus,
         Receiver() as receiver,
