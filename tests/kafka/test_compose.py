@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from aiokafka import TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from jsonschema import Draft7Validator
@@ -23,8 +22,8 @@ from ruamel.yaml import YAML
 from typer.exceptions import TyperException
 
 from tests.kafka.secured import running, shoal, within_a_minute
+from tests.support.command_lines import parsed
 from tests.support.kafka.broker import Broker
-from worker.cli import app
 from worker.kafka.clients import admin, reader
 from worker.settings import Settings, load
 
@@ -65,18 +64,6 @@ def test_a_command_that_is_none_would_be_noticed(wrong: list[str]) -> None:
         parsed(wrong)
 
 
-def parsed(arguments: list[str]) -> list[str]:
-    """The names of the command and the groups it is in."""
-    command: Any = typer.main.get_command(app)
-    context, name, rest, names = None, "shoal", arguments, list[str]()
-    while True:
-        context = command.make_context(name, list(rest), parent=context)
-        names.append(name)
-        if not hasattr(command, "resolve_command"):
-            return names
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-
-
 @pytest.mark.parametrize("name", OURS)
 def test_settings_are_those_of_shoal(name: str) -> None:
     """Each variable is a setting, with a value that it takes; the brokers are those of the file."""
@@ -87,18 +74,18 @@ def test_settings_are_those_of_shoal(name: str) -> None:
 
 
 def test_services_and_volumes_that_are_named_are_there() -> None:
-    """What is waited for is a service; what is mounted is a volume of the file, or a file that is there."""
+    """What is waited for is a service; what is mounted is a volume of the file, or something that is there."""
     assert {other for service in SERVICES.values() for other in service.get("depends_on", {})} <= set(SERVICES)
     sources = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
     assert {source for source in sources if not source.startswith("./")} == set(COMPOSE["volumes"])
-    assert all((ROOT / source).is_file() for source in sources if source.startswith("./"))
+    assert all((ROOT / source).exists() for source in sources if source.startswith("./"))
 
 
 def test_containers_may_do_little() -> None:
     """None has capabilities or gets new ones; ours run as nobody in particular, on a root that is read-only."""
     for service in SERVICES.values():
         assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
-    assert all(service["read_only"] is True for service in OURS.values())
+    assert all(service["read_only"] is True for name, service in SERVICES.items() if name != "kafka")
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["65532:65532"]
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in ports)
@@ -137,26 +124,29 @@ def test_the_brokers_settings_are_kafkas(composed: Broker) -> None:
 
 
 def test_the_deployment_comes_to_life(composed: Broker, tmp_path: Path) -> None:
-    """Commands as in the file, in its order: topics, definitions, a worker that gets healthy, a trainer, a shop."""
+    """Commands as in the file, in its order: topics, definitions, a worker that gets healthy, the rest, a shop."""
     port = free_port()
     given = {name: told(service, composed, port) for name, service in OURS.items()}
     shoal(given["topics"], *OURS["topics"]["command"])
     assert shoal(given["topics"], "topics", "check").stdout == "The topics are as they should be.\n"
     published = shoal(given["publish"], *(mounted(OURS["publish"], part) for part in OURS["publish"]["command"]))
     assert published.stdout.startswith("Published")
-    files = {name: tmp_path / name for name in ("worker", "trainer", "shop")}
+    files = {name: tmp_path / name for name in ("worker", "trainer", "sinks", "shop")}
     with (
         running(given["worker"], *OURS["worker"]["command"], said=files["worker"]) as worker,
         running(given["trainer"] | {"http_port": "0"}, *OURS["trainer"]["command"], said=files["trainer"]) as trainer,
+        running(given["sinks"] | {"http_port": "0"}, *OURS["sinks"]["command"], said=files["sinks"]) as sinks,
     ):
         wait_until(lambda: is_healthy(port), files["worker"])
         wait_until(lambda: "The trainer learns." in files["trainer"].read_text(), files["trainer"])
         with running(given["shop"], *OURS["shop"]["command"], said=files["shop"]):
-            changes = f"{load(**given['worker']).topic_prefix}segment-changes"
-            wait_until(lambda: within_a_minute(records(given["worker"], changes)) > 0, files["worker"])
-        for process in (worker, trainer):
+            prefix = load(**given["worker"]).topic_prefix
+            for topic, log in (("segment-changes", files["worker"]), ("audience-events", files["sinks"])):
+                wait_until(lambda: within_a_minute(records(given["worker"], prefix + topic)) > 0, log)  # noqa: B023
+        for process in (worker, trainer, sinks):
             process.terminate()
-        assert [worker.wait(60), trainer.wait(60)] == [0, 0], files["worker"].read_text() + files["trainer"].read_text()
+        told_last = "".join(file.read_text() for file in files.values())
+        assert [process.wait(60) for process in (worker, trainer, sinks)] == [0, 0, 0], told_last
 
 
 def told(service: dict[str, Any], broker: Broker, port: int) -> dict[str, str]:

@@ -24,7 +24,7 @@ from worker.observe.sinks import SinkMetrics
 from worker.sinks.lane import Lane
 from worker.sinks.parcels import Outcome, Received
 
-__all__ = ["Delivering"]
+__all__ = ["CLOSE_SECONDS_MAX", "Delivering"]
 
 WAIT_MS = 200
 COMMIT_SECONDS = 0.5

@@ -23,7 +23,7 @@ from worker.observe.logs import log
 from worker.observe.metrics import Metrics
 from worker.settings import Settings
 
-__all__ = ["HotPath"]
+__all__ = ["STOP_SECONDS_MAX", "HotPath"]
 
 LOOK_SECONDS = 0.5
 BACKOFF_SECONDS = 1.0
