@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.support import CART, DAY, HOUR, MINUTE, START_MS, Story, message, reminder
+from tests.core.support import CART, DAY, HOUR, KEYED, MINUTE, START_MS, Story, message, reminder
 from tests.support.pair import without_wall
 from tests.support.random_definitions import text_of
 from worker.core.changelog import Point
@@ -62,6 +62,21 @@ def test_points_take_effect_where_they_did(tmp_path: Path, batch: int) -> None:
     assert written(tmp_path / "out", "campaign-decisions") == without_wall(story.decisions)
     assert "paused" in {decision["blocked_by"] for decision in story.decisions}
     assert {change["definition"].split("/")[0] for change in story.transitions} == {"7", "8"}
+
+
+def test_who_was_erased_is_erased_again(tmp_path: Path) -> None:
+    """By her pseudonym, at the record where it was done; without the key it was made with a sentence says so."""
+    story = Story(CART)
+    log = [message(0, "Product Added", "u-1"), message(2 * MINUTE, "Product Viewed", "u-2")]
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(log))
+    erasure = Point("erase", 1, START_MS, until_ms=START_MS, subject=KEYED.of("u-1"), key_version=1)
+    (tmp_path / "points.jsonl").write_text("\n".join(as_lines(PLACE, [version(0, story), erasure])))
+    points = Points.load(tmp_path / "points.jsonl", {1: b"a secret"})
+    request = Request([tmp_path / "log.jsonl"], tmp_path / "out", START_MS + 40 * MINUTE, points=points)
+    summary = replay(configuration.load(), request)
+    assert (summary.users, summary.members) == (1, {"cart": 0})
+    with pytest.raises(WrongUsage, match="version 1 of the pseudonym key"):
+        Points.load(tmp_path / "points.jsonl")
 
 
 def test_time_goes_no_further_than_the_points_say(tmp_path: Path) -> None:

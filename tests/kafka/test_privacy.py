@@ -115,7 +115,9 @@ def found(shop: Deployment, topics: Sequence[str], texts: Iterable[str]) -> dict
     return {name: held for name, held in seen.items() if held}
 
 
-def test_nothing_of_an_erased_user_is_in_a_compacted_topic(broker: Broker, prefix: str, tmp_path: Path) -> None:
+def test_nothing_of_an_erased_user_is_in_a_compacted_topic(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Erased while everything runs, with receipts; exported before; and the others are as one engine has them.
 
     The state, the memberships and what was learnt are read from their starts, after compaction: neither her id nor a
@@ -168,6 +170,10 @@ def test_nothing_of_an_erased_user_is_in_a_compacted_topic(broker: Broker, prefi
         shop.wait_until_read()
         check(shop)
         assert found(shop, ["state", "memberships"], [USER, *ONLY_HERS]) == {"state": {USER}, "memberships": {USER}}
+        assert "version 1 of the pseudonym key" in shoal(shop, "verify", status=2).stderr
+        monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+        verified = json.loads(shoal(shop, "verify", "--json").stdout)
+        assert (verified["same"], verified["different"]) == (PARTITIONS * 4 + 1, 0)
 
 
 def wait_until_compacted(shop: Deployment) -> None:

@@ -14,6 +14,7 @@ from worker.cli.shared import (
     WaitOption,
     app,
     console,
+    plain,
     print_json,
     progress,
     run,
@@ -52,7 +53,7 @@ def explain(
     if live or (state is None and (bootstrap_servers or os.environ.get("SHOAL_BOOTSTRAP_SERVERS"))):
         explained = _ask_workers(user, wait, bootstrap_servers, topic_prefix)
     else:
-        explained = explanation.explain(user, state or DEMO_OUTPUT)
+        explained = explanation.explain(user, state or DEMO_OUTPUT, settings_of(None, None).pseudonym_keys)
     if as_json:
         print_json(explained)
     else:
@@ -88,6 +89,9 @@ def status(
         say(f"topics       {finding['severity']}: {', '.join(finding['topics'])}: {finding['said']}")
     say(f"definitions  {_newest(seen['definitions'])}")
     say(f"model        {_newest_model(seen['model'])}")
+    for pause in seen["paused"]:
+        who = plain(pause["requested_by"] or "?")
+        say(f"paused       {plain(pause['campaign'])}, by {who} at {pause['requested_at']}")
     say(f"workers      {_members(seen['group'])}")
     say(f"trainer      {_members(seen['trainer'])}{_unlearnt(seen['trainer']['lag_records'])}")
     if seen["partitions"]:

@@ -20,6 +20,7 @@ from worker.cli.shared import (
     print_json,
     progress,
     say,
+    settings_of,
 )
 from worker.errors import WrongUsage
 
@@ -106,7 +107,7 @@ def replay(
         out,
         until_ms,
         batch,
-        Points.load(points) if points else None,
+        Points.load(points, settings_of(None, None).pseudonym_keys) if points else None,
         read_model(model) if model else None,
         learn,
     )

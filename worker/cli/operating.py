@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.shared import (
+    ByOption,
     JsonOption,
     MappingOption,
     PrefixOption,
@@ -14,6 +15,7 @@ from worker.cli.shared import (
     campaigns_app,
     definitions_app,
     instant_ms,
+    plain,
     print_json,
     run,
     say,
@@ -32,6 +34,7 @@ CampaignArgument = Annotated[str, typer.Argument(metavar="ID", help="A campaign 
 def definitions_publish(
     file: Annotated[Path, typer.Argument(metavar="F", help="Definitions file.")],
     mapping: MappingOption = None,
+    by: ByOption = None,
     bootstrap_servers: ServersOption = None,
     topic_prefix: PrefixOption = None,
 ) -> None:
@@ -40,7 +43,7 @@ def definitions_publish(
     from worker.operations import publishing
 
     under = configuration.load(file, mapping)
-    written = run(publishing.publish(settings_of(bootstrap_servers, topic_prefix), under))
+    written = run(publishing.publish(settings_of(bootstrap_servers, topic_prefix, by), under))
     if written is None:
         label = f"{under.checked.definitions.version}/{under.checked.hash[:12]}"
         say(f"{label} is the newest version already: nothing was published.")
@@ -63,7 +66,8 @@ def definitions_history(
         say("Nothing is published yet: shoal definitions publish F does it.")
     for entry in published:
         size = f"{entry.size_bytes:>9,} bytes"
-        say(f"{entry.definitions.published_at}  {entry.label:<24}{size}{_in_force(entry is published[-1])}")
+        who = plain(entry.definitions.published_by or "?")
+        say(f"{entry.definitions.published_at}  {entry.label:<24}{size}  {who}{_in_force(entry is published[-1])}")
 
 
 @definitions_app.command("rollback", short_help="Put an earlier version in force again.")
@@ -71,13 +75,14 @@ def definitions_rollback(
     version: Annotated[
         int | None, typer.Argument(metavar="VERSION", help="Default: the one before the newest.", min=0)
     ] = None,
+    by: ByOption = None,
     bootstrap_servers: ServersOption = None,
     topic_prefix: PrefixOption = None,
 ) -> None:
     """Publish an earlier version again, so that it is the newest; `history` then has it at the end."""
     from worker.operations import publishing
 
-    _tell_published(run(publishing.rollback(settings_of(bootstrap_servers, topic_prefix), version)))
+    _tell_published(run(publishing.rollback(settings_of(bootstrap_servers, topic_prefix, by), version)))
 
 
 def _tell_published(written: "Publication") -> None:
@@ -89,7 +94,8 @@ def _listed(entry: "Publication", *, in_force: bool) -> dict[str, Any]:
     definitions = entry.definitions
     return {
         "version": definitions.version, "hash": definitions.hash, "published_at": definitions.published_at,
-        "bytes": entry.size_bytes, "offset": entry.offset, "in_force": in_force,
+        "published_by": definitions.published_by, "bytes": entry.size_bytes, "offset": entry.offset,
+        "in_force": in_force,
     }  # fmt: skip
 
 
@@ -99,23 +105,29 @@ def _in_force(said: bool) -> str:
 
 @campaigns_app.command("pause", short_help="Stop a campaign.")
 def campaigns_pause(
-    campaign: CampaignArgument, bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None
+    campaign: CampaignArgument,
+    by: ByOption = None,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
 ) -> None:
     """Have every worker stop a campaign, within seconds: its decisions are then suppressed, blocked by `paused`."""
     from worker.operations import commanding
 
-    run(commanding.brake(settings_of(bootstrap_servers, topic_prefix), campaign, paused=True))
+    run(commanding.brake(settings_of(bootstrap_servers, topic_prefix, by), campaign, paused=True))
     say(f"{campaign} is asked to pause: shoal status shows where it has.")
 
 
 @campaigns_app.command("resume", short_help="Let a campaign go on.")
 def campaigns_resume(
-    campaign: CampaignArgument, bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None
+    campaign: CampaignArgument,
+    by: ByOption = None,
+    bootstrap_servers: ServersOption = None,
+    topic_prefix: PrefixOption = None,
 ) -> None:
     """Have every worker let a paused campaign go on, from the next decision on."""
     from worker.operations import commanding
 
-    run(commanding.brake(settings_of(bootstrap_servers, topic_prefix), campaign, paused=False))
+    run(commanding.brake(settings_of(bootstrap_servers, topic_prefix, by), campaign, paused=False))
     say(f"{campaign} is asked to go on: shoal status shows where it is still paused.")
 
 

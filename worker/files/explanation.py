@@ -4,6 +4,7 @@ The state is only readable under the definitions and the model it was made with,
 """
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.core.engine import Engine
+from worker.core.pseudonyms import Pseudonyms
 from worker.errors import JobFailed, WrongUsage
 from worker.files import configuration
 from worker.files.models import read_model
@@ -28,21 +30,23 @@ RECENT_TRANSITIONS = 10
 TRUTHS = {True: "true", False: "false", None: "unknown"}
 
 
-def explain(user_id: str, folder: Path) -> dict[str, Any]:
+def explain(user_id: str, folder: Path, keys: Mapping[int, bytes] | None = None) -> dict[str, Any]:
     """Return the engine's explanation of a user with `recent`, her last transitions, newest first.
+
+    `keys` are the secrets, by version, under which users were erased.
 
     Raises:
         WrongUsage: the folder is not that of a finished job.
         JobFailed: the user isn't in it, or the state is damaged.
     """
-    engine = _engine(folder)
+    engine = _engine(folder, Pseudonyms(keys))
     explanation = engine.explain(user_id)
     if explanation is None:
         raise JobFailed(f"There is no user {user_id} in {folder}: take an id from {folder}/memberships.jsonl.")
     return {**explanation, "recent": _recent(user_id, folder)}
 
 
-def _engine(folder: Path) -> Engine:
+def _engine(folder: Path, pseudonyms: Pseudonyms) -> Engine:
     for name in (STATE, DEFINITIONS, MAPPING, TRANSITIONS):
         if not (folder / name).is_file():
             raise WrongUsage(f"{folder} holds no finished job (no {name}): run shoal replay --out {folder} first.")
@@ -51,7 +55,7 @@ def _engine(folder: Path) -> Engine:
     try:
         models = folder / f"{TOPICS['models']}.jsonl"
         model = read_model(models) if models.is_file() and models.stat().st_size else None
-        return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, model)
+        return Engine.from_bytes((folder / STATE).read_bytes(), under.checked, under.mapping, model, pseudonyms)
     except (ValueError, OSError) as error:
         raise JobFailed(f"The state in {folder} can't be read ({error}): run the job again.") from error
 

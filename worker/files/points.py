@@ -4,8 +4,8 @@ JSON lines, as `shoal points` prints them: the partition's place first, then its
 takes every version, pause and tick where the worker took it, and so writes what the worker wrote.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import msgspec
 
 from worker.core.changelog import Point, StateRecordError
 from worker.core.engine import Engine
+from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
 from worker.core.records import Effects
 from worker.core.restoring import VersionInForce, take_effect, versions_of
 from worker.errors import WrongUsage
@@ -46,10 +47,15 @@ class Points:
 
     place: Place
     points: list[Point]
+    pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
 
     @classmethod
-    def load(cls, path: Path) -> "Points":
-        """Read a file. Raises WrongUsage if it isn't one of points, or of a partition on the wall's clock."""
+    def load(cls, path: Path, keys: Mapping[int, bytes] | None = None) -> "Points":
+        """Read a file; erased users are found by their pseudonyms, under keys by their versions.
+
+        Raises WrongUsage if it isn't one of points, of a partition on the wall's clock, or if a pseudonym's key isn't
+        there.
+        """
         first, *rest = text_of(path).splitlines() or [""]
         try:
             place = msgspec.json.decode(first, type=Place)
@@ -63,7 +69,13 @@ class Points:
                 f"{path} is of a worker on the {place.clock} clock, whose arrivals no file has: only --clock event can "
                 "be replayed."
             )
-        return cls(place, points)
+        pseudonyms = Pseudonyms(keys)
+        try:
+            for point in points:
+                pseudonyms.require(point.key_version)
+        except UnknownKeyError as error:
+            raise WrongUsage(f"{path} can't be replayed: {error}.") from None
+        return cls(place, points, pseudonyms)
 
     def engine(self) -> Engine:
         """Return the engine before its first record, under the first version. Raises WrongUsage."""
@@ -71,6 +83,7 @@ class Points:
         return Engine(
             version.checked, version.mapping, topic=place.topic, partition=place.partition,
             partitions=place.partitions, grace_ms=place.grace_ms, clock="event", model=version.model,
+            pseudonyms=self.pseudonyms,
         )  # fmt: skip
 
     def configuration(self, columns: Columns | None) -> Configuration:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from worker.learning.pieces import packed_array, unpacked_array
 
-__all__ = ["NAME", "SIZE", "WEEK_MS", "Panel", "hash_of"]
+__all__ = ["HASHES", "NAME", "SIZE", "WEEK_MS", "Panel", "hash_of"]
 
 SIZE: Final = 4_096
 """Rows per week: a quantile's standard error is sqrt(q(1-q)/SIZE), 0.8 % of users at the median, 0.5 % at 0.9."""

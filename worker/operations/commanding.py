@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from schemas.control import (
     Answer,
     CampaignCommand,
+    Command,
     ExplainCommand,
     ExportCommand,
     ModelsCommand,
@@ -23,14 +24,14 @@ from schemas.control import (
 from worker.core.effects import iso, short_hash
 from worker.errors import WrongUsage
 from worker.kafka.clients import reader
-from worker.kafka.following import spans_of
+from worker.kafka.following import everything, spans_of
 from worker.kafka.topics import input_partitions
 from worker.kafka.writing import append, now
 from worker.language.vocabulary import nearest
 from worker.operations.publishing import configuration_of, newest
 from worker.settings import Settings
 
-__all__ = ["Question", "ask", "brake", "explain_command", "hold_models", "identity", "status_command", "tick"]
+__all__ = ["Question", "ask", "brake", "explain_command", "hold_models", "identity", "pauses", "status_command", "tick"]
 
 Question = ExplainCommand | ExportCommand | StatusCommand
 Progress = Callable[[int, int | None, int], None]  # answers so far, how many there will be, answers so far
@@ -47,6 +48,20 @@ async def brake(settings: Settings, campaign: str, *, paused: bool) -> None:
         raise WrongUsage(f"The newest definitions have no campaign {campaign}: {hint}.")
     command = CampaignCommand(campaign=campaign, **identity("pause" if paused else "resume", campaign, settings))
     await append(settings, "commands", command.id, command)
+
+
+async def pauses(settings: Settings) -> list[dict[str, Any]]:
+    """Return the campaigns that are paused by command, with who asked and when, as far as the commands reach back."""
+    found: dict[str, CampaignCommand] = {}
+    for record in await everything(settings, settings.topic("commands")):
+        command = Command.model_validate_json(record.value).root
+        if isinstance(command, CampaignCommand):
+            found[command.campaign] = command
+    return [
+        {"campaign": name, "requested_by": command.requested_by, "requested_at": command.requested_at}
+        for name, command in sorted(found.items())
+        if command.command == "pause"
+    ]
 
 
 async def hold_models(settings: Settings, *, frozen: bool) -> None:

@@ -16,7 +16,7 @@ from worker.kafka.clients import admin, reader
 from worker.kafka.following import Span, pieces, spans_of
 from worker.kafka.offsets import committed
 from worker.operations import models
-from worker.operations.commanding import ask, status_command
+from worker.operations.commanding import ask, pauses, status_command
 from worker.operations.groups import described
 from worker.operations.publishing import history
 from worker.settings import Settings
@@ -40,6 +40,7 @@ async def overview(settings: Settings, seconds_max: float, progress: Progress | 
         ],
         "definitions": await _definitions(settings, missing),
         "model": await _model(settings, missing),
+        "paused": [] if settings.topic("commands") in missing else await pauses(settings),
         "group": group,
         "trainer": trainers | {"lag_records": await _unlearnt(settings, missing)},
         # Without workers nobody will answer: whoever looks needn't wait to be told.

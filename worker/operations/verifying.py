@@ -24,7 +24,7 @@ from worker.core.changelog import Checkpoint, Point, StateRecordError
 from worker.core.engine import Engine
 from worker.core.erasures import Erasures
 from worker.core.layout import FOREVER
-from worker.core.pseudonyms import Pseudonyms
+from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
 from worker.core.restoring import Restorer, erased_at
 from worker.core.timestamps import time_ms
 from worker.errors import JobFailed, WrongUsage
@@ -132,6 +132,8 @@ async def _live(settings: Settings, place: TopicPartition, span: Span, users: in
                     restorer.take(record.key, record.value)
         found = restorer.finish()
     except StateRecordError as error:
+        if isinstance(error.__cause__, UnknownKeyError):
+            raise WrongUsage(f"The state of partition {place.partition} can't be read: {error}.") from error
         raise JobFailed(f"The state of partition {place.partition} is damaged ({error}): restore its topic.") from error
     if found is None or restorer.checkpoint is None:
         return None
