@@ -41,11 +41,11 @@ def crowd(kinds: NDArray[np.int64], dice: np.random.Generator, table: Sequence[K
     means = np.array(table)[kinds]
     for place, name in enumerate(("views_90d", "orders_90d")):
         rows[:, NAMES.index(name)] = dice.poisson(means[:, place] * np.exp(dice.normal(0, 0.2, len(kinds))))
+    rows[:, NAMES.index("orders_365d")] = rows[:, NAMES.index("orders_90d")]
     rows[:, NAMES.index("cart_adds_per_view")] = means[:, 2] * np.exp(dice.normal(0, 0.1, len(kinds)))
     rows[:, NAMES.index("evening_share")] = np.clip(dice.normal(means[:, 3], 0.1), 0, 1)
     for name in ("searches_per_view", "wishlists_per_view", "complaints_90d", "refund_rate"):
         rows[:, NAMES.index(name)] = 0.0
-    rows[:, NAMES.index("time_since_activity")] = 3 * 86_400.0
     return rows
 
 

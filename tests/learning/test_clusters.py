@@ -10,6 +10,8 @@ from sklearn.cluster import KMeans as BatchKMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from tests.learning.people import KINDS, NAMES, Kind, crowd
+from worker.language.clauses import reads
+from worker.language.observed import expression_of
 from worker.learning.behaviour import BEHAVIOUR, Preparation
 from worker.learning.clusters import Clusters
 from worker.learning.kmeans import FAR, best_fit, distances, fitted, nearest, silhouette
@@ -82,6 +84,14 @@ def test_half_of_a_centre_is_renewed_in_two_weeks() -> None:
     assert clusters.centres[cluster] - before == pytest.approx(way / 2, rel=1e-6)
 
 
+def test_no_cluster_rests_on_what_flows() -> None:
+    """A user who does nothing stays where she is: nothing of behaviour is a time, or made of one."""
+    for behaviour in BEHAVIOUR:
+        read = [each.feature for each in reads(expression_of(behaviour.name))]
+        assert read
+        assert not [name for name in read if name.startswith("time_since_") or name in {"age", "orders_per_month"}]
+
+
 def test_names_say_what_sets_a_cluster_apart() -> None:
     """Those who look and don't buy, and those who buy: identifiers, all different, with a title for people."""
     rows, kinds = people(900, 11)
@@ -127,7 +137,7 @@ def test_a_name_that_is_no_longer_true_is_given_up() -> None:
     names = list(clusters.names)
     buyers = int(np.bincount(nearest(clusters.preparation.apply(rows), clusters.centres)[kinds == 1]).argmax())
     assert "many_orders" in names[buyers]
-    rows[kinds == 1, NAMES.index("orders_90d")] = 0.0
+    rows[kinds == 1, NAMES.index("orders_365d")] = 0.0
     for row in np.tile(rows, (4, 1)):
         clusters.learn(row)
     after = clusters.refitted(rows, per_week=1_000.0).clusters.names
@@ -167,7 +177,7 @@ def test_an_alarm_tells_a_centre_that_went_far_and_shares_that_changed() -> None
     gone = clusters.alarms(rows[kinds != 2], chance=1e-4)
     assert [alarm.what for alarm in gone] == ["sizes"]
     changed = rows[kinds == 0]
-    changed[:, NAMES.index("orders_90d")] += 6.0
+    changed[:, NAMES.index("orders_365d")] += 6.0
     for row in np.tile(changed, (3, 1)):
         clusters.learn(row)
     assert "centre" in {alarm.what for alarm in clusters.alarms(rows, chance=1e-4)}

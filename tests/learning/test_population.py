@@ -37,11 +37,11 @@ def test_a_snapshot_has_clusters_quantiles_and_references_of_plain_finite_number
 
 
 def test_a_centre_in_the_features_own_units_is_what_its_users_do() -> None:
-    """Those who look: about sixty views and hardly an order in 90 days."""
+    """Those who look: about sixty views in 90 days and hardly an order."""
     cards = learnt(3).snapshot_parts()["clusters"]["cards"].values()
     lookers = max(cards, key=lambda card: card["centre"]["views_90d"])
     assert 50 < lookers["centre"]["views_90d"] < 70
-    assert lookers["centre"]["orders_90d"] < 0.5
+    assert lookers["centre"]["orders_365d"] < 0.5
     strongest = [abs(entry["deviations"]) for entry in lookers["different"]]
     assert strongest == sorted(strongest, reverse=True)
 
@@ -64,7 +64,7 @@ def test_resuming_from_parts_equals_learning_in_one_go(stop: int) -> None:
 
 
 def test_asking_changes_nothing_but_what_is_news() -> None:
-    """Snapshots, figures and parts asked for at every step: the same centres and quantiles as without."""
+    """Snapshots, figures and parts asked for at every step: clusters, quantiles and references are as without."""
     asked, unasked = Population(["spend_365d"], True), Population(["spend_365d"], True)
     for place, observation in enumerate(observations(300, 3)):
         asked.observe(observation)
@@ -74,7 +74,28 @@ def test_asking_changes_nothing_but_what_is_news() -> None:
             asked.snapshot_parts()
             asked.figures()
             asked.parts()
-    assert asked.snapshot_parts() == unasked.snapshot_parts()
+    assert asked._clusters is not None
+    assert unasked._clusters is not None
+    assert asked._clusters.packed() == unasked._clusters.packed()
+    for name in ("quantiles", "reference"):
+        assert asked.snapshot_parts()[name] == unasked.snapshot_parts()[name]
+
+
+def test_centres_stay_published_where_they_were_until_one_has_moved() -> None:
+    """Other news is published on a quiet day: the same centres, though learning goes on. When one has gone further than
+    a tenth of a standard deviation, today's are.
+    """
+    population = learnt(3)
+    first = population.snapshot_parts()["clusters"]["centres"]
+    quiet, loud = observations(300, 1, first_week=3), observations(300, 3, first_week=3, table=(KINDS[1],) * 3)
+    for observation, _ in zip(quiet, range(40), strict=False):
+        population.observe(observation)
+    assert population._clusters is not None
+    assert population._clusters.centres.tolist() != first
+    assert population.snapshot_parts()["clusters"]["centres"] == first
+    for observation in loud:
+        population.observe(observation)
+    assert population.snapshot_parts()["clusters"]["centres"] == population._clusters.centres.tolist() != first
 
 
 def test_there_is_news_when_something_can_be_said_and_none_while_it_stays_the_same() -> None:

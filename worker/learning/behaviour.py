@@ -17,7 +17,6 @@ __all__ = ["BEHAVIOUR", "Preparation"]
 
 Rows = NDArray[np.float64]
 
-LONG_AWAY_SECONDS: Final = 90 * 86_400.0
 SCALE_MIN: Final = 0.01
 """A feature that is nearly the same for everybody isn't scaled up: the first user who differs would be far from all."""
 
@@ -36,14 +35,15 @@ BEHAVIOUR: Final = (
     Behaviour("searches_per_view", 0.0, "searching", "few searches"),
     Behaviour("wishlists_per_view", 0.0, "wishing", "few wishes"),
     Behaviour("cart_adds_per_view", 0.0, "quick to the cart", "slow to the cart"),
-    Behaviour("orders_90d", 0.0, "many orders", "few orders"),
+    Behaviour("orders_365d", 0.0, "many orders", "few orders"),
     Behaviour("refund_rate", 0.0, "returning goods", "keeping goods"),
     Behaviour("complaints_90d", 0.0, "complaining", "no complaints"),
-    Behaviour("time_since_activity", LONG_AWAY_SECONDS, "away", "here lately"),
     Behaviour("evening_share", 0.0, "evenings", "daytime"),
 )
-"""How much, how often per view, when: counts of 90 days and not totals, so that a user who changes her ways changes her
-place; shares of views beside counts, or everything but how much would be drowned in how much."""
+"""How much, how often per view, when; nothing that flows. A time since something grows for everybody every day and
+falls at every visit: users would cross borders to and fro without changing their ways. Counts of windows and not
+totals, so that who changes her ways changes her place: of a year where an event is rare, or one order more or less
+would be another behaviour. Shares of views beside counts, or everything but how much would be drowned in how much."""
 
 _ORDER: Final = [each.name for each in OBSERVED]
 _PLACES: Final = [_ORDER.index(each.name) for each in BEHAVIOUR]

@@ -130,15 +130,15 @@ class Clusters:
         fresh = iter(named(centres[[name is None for name in true]], taken))
         self.names = [name or next(fresh) for name in true]
 
-    def exported(self, sizes: Mapping[str, float], before: Mapping[str, float]) -> dict[str, Any]:
-        """Return the snapshot's part: inputs, names, centres and cards; sizes by name, now and a week before."""
+    def exported(self, centres: Rows, sizes: Mapping[str, float], before: Mapping[str, float]) -> dict[str, Any]:
+        """Return the snapshot's part: inputs, names, these centres and cards; sizes by name, now and a week before."""
         return {
             "inputs": self.preparation.inputs(),
             "names": self.names,
-            "centres": self.centres.tolist(),
+            "centres": centres.tolist(),
             "cards": {
                 name: self._card(centre, sizes[name], before.get(name))
-                for name, centre in zip(self.names, self.centres, strict=True)
+                for name, centre in zip(self.names, centres, strict=True)
             },
         }
 

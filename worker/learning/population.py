@@ -148,10 +148,7 @@ class Population:
         published, today = self._book.published, self._summary()
         if published is None:
             return bool(today["quantiles"]) or self._clusters is not None or bool(self._watches.by_name)
-        if today["generation"] != published["generation"]:
-            return True
-        moved = np.abs(np.array(today["centres"]) - np.array(published["centres"]))
-        return bool(moved.size and moved.max() > CENTRES_NEWS) or any(
+        return _has_moved(published, today) or any(
             rank_difference(published["quantiles"].get(name, []), values) > RANKS_NEWS
             for name, values in today["quantiles"].items()
         )
@@ -167,20 +164,26 @@ class Population:
         return {name: values for name, values in found.items() if values}
 
     def snapshot_parts(self) -> Record:
-        """Return `clusters` (None without), `quantiles` and `reference` as the snapshot has them."""
-        self._book.published = self._summary()
+        """Return `clusters` (None without), `quantiles` and `reference` as the snapshot has them.
+
+        Centres stay where the last snapshot had them until one has moved: other news changes nobody's cluster.
+        """
+        published, today = self._book.published, self._summary()
+        if published is not None and not _has_moved(published, today):
+            today["centres"] = published["centres"]
+        self._book.published = today
         return {
-            "clusters": self._exported_clusters(),
-            "quantiles": self._book.published["quantiles"],
+            "clusters": self._exported_clusters(np.array(today["centres"])),
+            "quantiles": today["quantiles"],
             "reference": {name: watch.reference.exported() for name, watch in self._watches.by_name.items()},
         }
 
-    def _exported_clusters(self) -> Record | None:
+    def _exported_clusters(self, centres: Rows) -> Record | None:
         if self._clusters is None:
             return None
         before = self._book.sizes[0] if len(self._book.sizes) > WEEK_DAYS else {}
         rows, _ = self._panel.recent(self._book.clock_ms)
-        return self._clusters.exported(self._clusters.sizes(rows), before)
+        return self._clusters.exported(centres, self._clusters.sizes(rows), before)
 
     def figures(self) -> list[Figure]:
         """Return PSI by feature, alarms by what and name, and the share of users by cluster."""
@@ -220,6 +223,14 @@ class Population:
         self._watches = Watches(joined("population/watches", parts))
         if small["clusters"] is not None and self._wants_clusters:
             self._clusters = Clusters.unpacked(small["clusters"])
+
+
+def _has_moved(published: Record, today: Record) -> bool:
+    """Return whether the clusters or references were made anew since, or a centre has moved."""
+    if today["generation"] != published["generation"]:
+        return True
+    moved = np.abs(np.array(today["centres"]) - np.array(published["centres"]))
+    return bool(moved.size and moved.max() > CENTRES_NEWS)
 
 
 def _weekday(at_ms: Any) -> Any:
