@@ -52,7 +52,7 @@ def field_speed(data: DataSet, judged: Judged, samples: int) -> float:
     for number in range(samples):
         turn, row = divmod(number, len(judged.labels))
         learning.learn(_sample(judged, row, turn * span_ms, number))
-    nobody = Observation("", "", last_turn * span_ms + int(judged.due_ms.max()), judged.features[0], {})
+    nobody = Observation("0" * 16, "", last_turn * span_ms + int(judged.due_ms.max()), judged.features[0], {})
     learning.observe(nobody)  # by then every horizon is over, and everything learnt
     return samples / (process_time() - begun)
 
