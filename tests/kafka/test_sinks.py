@@ -183,6 +183,7 @@ def test_killed_anywhere_it_delivers_at_least_once_under_the_same_id(shop: Deplo
         killed = start(shop, f"{step}:2:kill", **settings)
         assert killed.wait_until_ended() == SIGKILL
         process = start(shop, **settings)
+        process.wait_for(DELIVERS, 2)
         wait_until(lambda: len({post.id for post in receiver.taken}) == 36, "something isn't delivered")
         wait_until(lambda: len(shop.read("sink-dead-letters")) == 4, "the dead letters aren't there")
         wait_until(lambda: len(shop.read("audience-events")) == 40, "the audience events aren't there")
