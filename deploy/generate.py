@@ -19,7 +19,7 @@ __all__ = ["main", "outdated"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "docs/operating.md"
-ROLES: tuple[Role, ...] = ("worker", "trainer", "sinks", "auditor")
+ROLES: tuple[Role, ...] = ("worker", "trainer", "lift", "sinks", "auditor")
 
 
 def files() -> dict[str, str]:

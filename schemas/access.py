@@ -12,15 +12,18 @@ from typing import Literal, get_args
 
 from schemas.topics import BY_NAME, PREFIX_DEFAULT
 
-__all__ = ["GRANTS", "LEARNT_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of"]
+__all__ = [
+    "GRANTS", "LEARNT_FROM", "MEASURED_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of",
+]  # fmt: skip
 
-Role = Literal["worker", "trainer", "sinks", "auditor", "operator", "producer", "consumer", "admin"]
+Role = Literal["worker", "trainer", "lift", "sinks", "auditor", "operator", "producer", "consumer", "admin"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Resource = Literal["topic", "group", "transactional-id"]
 
 ROLES: dict[Role, str] = {
     "worker": "`shoal worker`, and `shoal points`, which reads the state",
     "trainer": "`shoal trainer`",
+    "lift": "`shoal lift`",
     "sinks": "`shoal sinks`",
     "auditor": "runs `shoal verify`",
     "operator": "whoever runs the other commands: publishes definitions, pauses campaigns, freezes models, asks",
@@ -62,6 +65,7 @@ class Grant:
 
 RESULTS = ("segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions", "messages")
 LEARNT_FROM = ("training-samples", "observations")
+MEASURED_FROM = ("campaign-decisions", "conversions", "messages", "observations")
 DELIVERED = ("campaign-triggers", "segment-changes")
 ALL_TOPICS = tuple(BY_NAME)
 
@@ -87,6 +91,12 @@ GRANTS = (
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer",)),
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer.control.",), prefixed=True),
     Grant("trainer", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
+    Grant("lift", ("Read", "Describe"), "topic", ("definitions", "models", "commands", *MEASURED_FROM)),
+    Grant("lift", ("Write", "Describe"), "topic", ("campaign-results", "receipts")),
+    Grant("lift", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("lift-state",)),
+    Grant("lift", ("Read", "Describe"), "group", ("{prefix}lift",)),
+    Grant("lift", ("Read", "Describe"), "group", ("{prefix}lift.control.",), prefixed=True),
+    Grant("lift", ("Write", "Describe"), "transactional-id", ("{prefix}lift",)),
     # Which group members read the control topics is the process's business; it obeys none but an erasure.
     Grant("sinks", ("Read", "Describe"), "topic", (*DELIVERED, "definitions", "models", "commands")),
     Grant("sinks", ("Write", "Describe"), "topic", ("audience-events", "sink-dead-letters")),
@@ -97,9 +107,12 @@ GRANTS = (
     Grant("operator", ("Describe", "DescribeConfigs"), "topic", ALL_TOPICS),
     Grant("operator", ("Read", "Write"), "topic", ("events", "definitions", "models", "commands")),
     Grant(
-        "operator", ("Read",), "topic", ("answers", "segment-changes", "dead-letters", "sink-dead-letters", "receipts")
+        "operator",
+        ("Read",),
+        "topic",
+        ("answers", "segment-changes", "dead-letters", "sink-dead-letters", "receipts", "campaign-results"),
     ),
-    Grant("operator", ("Describe",), "group", ("{group}", "{prefix}trainer", "{prefix}sinks")),
+    Grant("operator", ("Describe",), "group", ("{group}", "{prefix}trainer", "{prefix}lift", "{prefix}sinks")),
     Grant("operator", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
     # A copy's progress; of the topic that is copied, if it isn't in the table, its owner allows Read.
     Grant("operator", ("Read", "Describe"), "group", ("{prefix}rekey.",), prefixed=True),

@@ -29,12 +29,12 @@ DOCS_OPENING = """# Topics
 
 Generated from `schemas/topics.py` by `python -m schemas.generate`; change it there.
 
-Names carry a prefix, `shoal.` by default. Values are JSON, but for `state` and `learner-state`. Records that have a
-CloudEvents type carry its attributes as headers (Kafka binding, binary mode) with the source `/shoal/<prefix>`; a
-member's name in braces stands for its value. A compacted topic keeps the latest record of each key; a tombstone (a
-record without a value) takes the key away. Topics with as many partitions as the input are partitioned as it is, so
-that a user's records stay together and in order. Whoever reads with `isolation.level=read_committed` gets each record
-exactly once.
+Names carry a prefix, `shoal.` by default. Values are JSON, but for `state`, `learner-state` and `lift-state`. Records
+that have a CloudEvents type carry its attributes as headers (Kafka binding, binary mode) with the source
+`/shoal/<prefix>`; a member's name in braces stands for its value. A compacted topic keeps the latest record of each
+key; a tombstone (a record without a value) takes the key away. Topics with as many partitions as the input are
+partitioned as it is, so that a user's records stay together and in order. Whoever reads with
+`isolation.level=read_committed` gets each record exactly once.
 """
 
 ACCESS_OPENING = """## Who may do what
@@ -42,7 +42,7 @@ ACCESS_OPENING = """## Who may do what
 Where brokers authorise, these are the least that each role needs; `shoal topics acls` prints them as commands for a
 deployment's own names. With a transactional id a worker needs no IdempotentWrite, and nobody needs anything of the
 cluster. What isn't listed is to be refused, above all writing `state` to all but the workers, `learner-state` to all
-but the trainer, and their transactional ids: more in [security](security.md).
+but the trainer, `lift-state` to all but `shoal lift`, and their transactional ids: more in [security](security.md).
 """
 
 

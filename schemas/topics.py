@@ -25,8 +25,8 @@ Cleanup = Literal["delete", "compact"]
 Partitions = Literal["as the input", "one"]
 
 # What topics hold whose values aren't one model.
-BYTES = {"events": "Event", "state": "State", "learner-state": "LearnerState"}
-OWN_BYTES = ("state", "learner-state")  # which nobody but their writer can read
+BYTES = {"events": "Event", "state": "State", "learner-state": "LearnerState", "lift-state": "LiftState"}
+OWN_BYTES = ("state", "learner-state", "lift-state")  # which nobody but their writer can read
 
 
 def schema_file(record: str) -> str:
@@ -332,6 +332,18 @@ TOPICS = (
         summary="What the trainer has learnt, in parts, and how far it has read.",
         direction="both",
         key="`progress`, or `part/` and the part's name",
+        cleanup="compact",
+        retention_ms=FOREVER_MS,
+        partitions="one",
+        personal=True,
+        value=None,
+        settings=EAGERLY,
+    ),
+    Topic(
+        name="lift-state",
+        summary="What is counted of campaigns, by user and in sums, and how far lift has read.",
+        direction="both",
+        key="`progress`, `part/` and the part's name, or `user/` and the user id",
         cleanup="compact",
         retention_ms=FOREVER_MS,
         partitions="one",

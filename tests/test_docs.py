@@ -206,7 +206,8 @@ def test_the_readme_names_every_command() -> None:
     group = typer.main.get_command(app)
     commands = set()
     for name, command in group.commands.items():  # type: ignore[attr-defined]
-        commands |= {f"{name} {inner}" for inner in getattr(command, "commands", {})} or {name}
+        inside = {f"{name} {inner}" for inner in getattr(command, "commands", {})}
+        commands |= inside | ({name} if not inside or command.invoke_without_command else set())
     assert named == commands
 
 

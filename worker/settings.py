@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     sinks_in_flight_max: int = Field(32, ge=1, le=1_000, description="Requests under way at once, of all partitions.")
     sinks_pause_ms: int = Field(500, ge=1, le=60_000, description="After a request's first failure; doubles with each.")
     sinks_pause_max_ms: int = Field(60_000, ge=1, le=3_600_000, description="The longest such pause.")
+    lift_commit_interval_ms: int = Field(
+        10_000, ge=0, le=600_000, description="Least time between two commits of what lift has counted."
+    )
+    lift_publish_interval_ms: int = Field(
+        60_000, ge=0, le=86_400_000, description="Least time between two results of a campaign."
+    )
     stuck_after_ms: int = Field(120_000, ge=1_000, description="Lag without a commit for this long ends the process.")
 
     @property
@@ -166,6 +172,15 @@ class Settings(BaseSettings):
         """
         state = self.topic("learner-state")
         return self.model_copy(update={"group": self.trainer, "input_topic": state})
+
+    @property
+    def lift(self) -> str:
+        """The name of the group of those who measure lift, and of the transactional id that fences them."""
+        return f"{self.topic_prefix}lift"
+
+    def of_lift(self) -> "Settings":
+        """The settings under which who measures lift is a member of a group of its own: it shares out `lift-state`."""
+        return self.model_copy(update={"group": self.lift, "input_topic": self.topic("lift-state")})
 
     def sinks_id(self, partition: int) -> str:
         """The transactional id that fences the owners of a partition's deliveries."""

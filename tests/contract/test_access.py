@@ -11,8 +11,10 @@ TRUSTED: dict[str, set[Role]] = {  # who may write what others build upon
     "campaign-triggers": {"worker"},
     "training-samples": {"worker"},
     "observations": {"worker"},
-    "receipts": {"worker", "trainer"},
+    "receipts": {"worker", "trainer", "lift"},
     "learner-state": {"trainer"},
+    "lift-state": {"lift"},
+    "campaign-results": {"lift"},
     "models": {"trainer", "operator"},
     "definitions": {"operator"},
     "commands": {"operator"},
@@ -21,8 +23,9 @@ TRUSTED: dict[str, set[Role]] = {  # who may write what others build upon
 PRIVATE: dict[str, set[Role]] = {
     "state": {"worker", "auditor"},
     "learner-state": {"trainer"},
+    "lift-state": {"lift"},
     "training-samples": {"trainer"},
-    "observations": {"trainer"},
+    "observations": {"trainer", "lift"},
 }
 
 
@@ -59,7 +62,11 @@ def test_nobody_deletes_or_alters_and_only_the_admin_makes_topics() -> None:
     assert {grant.role for grant in GRANTS if "Create" in grant.operations} == {"admin"}
     ids = {(grant.role, name) for grant in GRANTS if grant.resource == "transactional-id" for name in grant.names}
     trainer = {("trainer", "{prefix}trainer"), ("operator", "{prefix}trainer")}  # which an operator interrupts
-    assert ids == {("worker", "{prefix}state."), ("operator", "{prefix}rekey."), ("sinks", "{prefix}sinks.")} | trainer
+    lift = {("lift", "{prefix}lift")}
+    assert (
+        ids
+        == {("worker", "{prefix}state."), ("operator", "{prefix}rekey."), ("sinks", "{prefix}sinks.")} | trainer | lift
+    )
 
 
 def test_grants_name_topics_of_the_table_and_every_topic_has_a_reader_and_a_writer_among_those_who_use_it() -> None:

@@ -14,7 +14,7 @@ from schemas.topics import BY_NAME, TOPICS, Topic
 CONTRACT_TOPICS = {
     "events", "segment-changes", "memberships", "campaign-decisions", "campaign-triggers", "conversions",
     "messages", "training-samples", "observations", "dead-letters", "audience-events", "sink-dead-letters", "receipts",
-    "campaign-results", "models", "definitions", "commands", "answers", "state", "learner-state",
+    "campaign-results", "models", "definitions", "commands", "answers", "state", "learner-state", "lift-state",
 }  # fmt: skip
 WITH_EXAMPLE = [topic for topic in TOPICS if topic.event_type is not None and topic.record in EXAMPLES]
 
@@ -27,7 +27,15 @@ def test_the_table_has_each_topic_of_the_contract_once() -> None:
 def test_the_topics_the_contract_calls_compacted_are() -> None:
     """Memberships, campaign results and state keep the latest record of each key; changes and triggers keep all."""
     compacted = {topic.name for topic in TOPICS if topic.configuration["cleanup.policy"] == "compact"}
-    assert compacted == {"memberships", "campaign-results", "state", "learner-state", "models", "definitions"}
+    assert compacted == {
+        "memberships",
+        "campaign-results",
+        "state",
+        "learner-state",
+        "lift-state",
+        "models",
+        "definitions",
+    }
 
 
 def test_topics_keyed_by_the_user_have_as_many_partitions_as_the_input() -> None:

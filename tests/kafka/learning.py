@@ -11,7 +11,8 @@ from tests.support.kafka.deployment import Deployment, run
 from tests.support.kafka.worker_process import Process
 from worker.core.effects import iso, short_hash
 from worker.kafka import writing
-from worker.kafka.learner_state import LearnerState, Progress
+from worker.kafka.kept_state import KeptState
+from worker.kafka.learner_state import Progress
 from worker.kafka.writing import Written
 from worker.language.observed import OBSERVED
 
@@ -63,7 +64,7 @@ def start_trainer(deployment: Deployment, name: str = "trainer", fault: str | No
 
 def learnt(deployment: Deployment) -> Progress:
     """Return how far the trainer has come, once it is seen to be whole."""
-    state = LearnerState()
+    state = KeptState(Progress)
     for record in deployment.read("learner-state"):
         state.take(record.key, record.value)
     return state.finish()[0]

@@ -42,6 +42,7 @@ OPERATORS_COMMANDS = (
     ("models", "freeze", "--release"),
     ("explain", "u-7"),
     ("status",),
+    ("lift", "report"),
     ("events", "check"),
     ("dead-letters", "list"),
     ("simulate", "--to", "kafka", "--users", "2", "--days", "1"),
@@ -49,18 +50,21 @@ OPERATORS_COMMANDS = (
 )
 REKEYING = "shoal.rekey.clicks.shoal.events"
 TRAINER, TRAINER_CONTROL = "shoal.trainer", "shoal.trainer.control.host-1"
+LIFT, LIFT_CONTROL = "shoal.lift", "shoal.lift.control.host-1"
 SINKS, SINKS_CONTROL, SINKS_ID = "shoal.sinks", "shoal.sinks.control.host-1", "shoal.sinks.0"
-GROUPS = {WORKER_GROUP, CONTROL_GROUP, TRAINER, TRAINER_CONTROL, SINKS, SINKS_CONTROL, CONSUMER_GROUP, REKEYING,
-          "shoal.consumer", "shoal2", "elsewhere"}  # fmt: skip
-IDS = {"shoal.state.0", TRAINER, SINKS_ID, REKEYING, "shoal.other.0", "elsewhere.0"}
+GROUPS = {WORKER_GROUP, CONTROL_GROUP, TRAINER, TRAINER_CONTROL, LIFT, LIFT_CONTROL, SINKS, SINKS_CONTROL,
+          CONSUMER_GROUP, REKEYING, "shoal.consumer", "shoal2", "elsewhere"}  # fmt: skip
+IDS = {"shoal.state.0", TRAINER, LIFT, SINKS_ID, REKEYING, "shoal.other.0", "elsewhere.0"}
 EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
     "worker": {WORKER_GROUP: {"Read", "Describe"}, CONTROL_GROUP: {"Read", "Describe"}},
     "trainer": {TRAINER: {"Read", "Describe"}, TRAINER_CONTROL: {"Read", "Describe"}},
+    "lift": {LIFT: {"Read", "Describe"}, LIFT_CONTROL: {"Read", "Describe"}},
     "sinks": {SINKS: {"Read", "Describe"}, SINKS_CONTROL: {"Read", "Describe"}},
     "auditor": {},
     "operator": {
         WORKER_GROUP: {"Describe"},
         TRAINER: {"Describe"},
+        LIFT: {"Describe"},
         SINKS: {"Describe"},
         REKEYING: {"Read", "Describe"},
     },
@@ -71,6 +75,7 @@ EXPECTED_GROUPS: dict[str, dict[str, set[str]]] = {
 EXPECTED_IDS: dict[str, dict[str, set[str]]] = {
     "worker": {"shoal.state.0": {"Describe", "Write"}},
     "trainer": {TRAINER: {"Describe", "Write"}},
+    "lift": {LIFT: {"Describe", "Write"}},
     "sinks": {SINKS_ID: {"Describe", "Write"}},
     "operator": {REKEYING: {"Describe", "Write"}, TRAINER: {"Describe", "Write"}},
 }

@@ -4,14 +4,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from worker.kafka.learner_state import DamagedError, LearnerState, Progress, changes
+from worker.kafka.kept_state import DamagedError, KeptState, changes
+from worker.kafka.learner_state import Progress
 
 Records = list[tuple[bytes, bytes | None]]
 
 
 def restored(records: Iterable[tuple[bytes, bytes | None]]) -> tuple[Progress, dict[str, bytes]]:
     """What comes of reading records."""
-    state = LearnerState()
+    state = KeptState(Progress)
     for key, value in records:
         state.take(key, value)
     return state.finish()

@@ -51,13 +51,15 @@ class Book:
         record = Decided(decision or f"{at:032x}", user, name, outcome, blocked_by, variant, said, self.label)
         return self.ledger.take(record, partition)
 
-    def convert(self, user: str, at: int, amount: float = 10.0, name: str = "reminder") -> str:
+    def convert(self, user: str, at: int, amount: float = 10.0, name: str = "reminder", decided: int = 0) -> str:
         """A conversion; what became of it."""
-        return self.ledger.take(Converted(f"{user}-{at}", user, name, amount, iso(START_MS + at)))
+        return self.ledger.take(
+            Converted(f"{user}-{at}", user, name, amount, iso(START_MS + decided), iso(START_MS + at))
+        )
 
     def tell(self, user: str, event: str, decision: str) -> str:
         """A message; what became of it."""
-        return self.ledger.take(Told(decision, user, event))
+        return self.ledger.take(Told(decision, user, event, iso(START_MS)))
 
     def observe(self, user: str, at: int, since_seconds: float | None, partition: int = 0) -> str:
         """An observation; what became of it."""

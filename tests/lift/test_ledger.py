@@ -156,7 +156,7 @@ def test_an_erased_users_numbers_stay_and_her_entry_goes() -> None:
         book.ledger.erase(user, book.ledger.kept.clocks[0])
     assert outcome(book, TREATED) == (1, 1, 1000)
     assert book.account(TREATED).assigned == 2
-    assert book.convert("judged", 3 * HOUR) == book.tell("open", "message_sent", f"{0:032x}") == "outside"
+    assert book.convert("judged", 3 * HOUR) == book.tell("open", "message_sent", f"{0:032x}") == "erased"
     assert book.decide("open", "fired", 2 * DAY) == "erased"
     book.restart()
     assert book.decide("open", "fired", 2 * DAY) == "erased"
@@ -173,7 +173,7 @@ def test_messages_are_counted_for_the_decision_that_they_name() -> None:
     book.decide("v", "fired", decision="c" * 32)
     assert [book.tell("u", "message_sent", first), book.tell("u", "message_sent", second)] == ["taken"] * 2
     assert book.tell("v", "message_clicked", "c" * 32) == "taken"
-    assert book.tell("v", "message_sent", second) == book.tell("nobody", "message_sent", first) == "outside"
+    assert book.tell("v", "message_sent", second) == book.tell("nobody", "message_sent", first) == "early"
     account = book.account(TREATED)
     assert (account.fired, account.sent, account.clicked) == (2, 2, 1)
 
@@ -257,6 +257,22 @@ def test_users_are_forgotten_when_nothing_of_them_can_change() -> None:
     assert book.ledger.people == {}
     assert book.ledger.stored() == ["u"]
     assert book.result() == before
+
+
+def test_what_comes_before_its_decision_waits_for_it() -> None:
+    """Topics are read side by side: what follows from a decision is counted when that comes, restart or not."""
+    book, later = Book(), 5 * DAY
+    assert book.convert("u", later + 5, decided=later) == book.tell("u", "message_sent", "a" * 32) == "early"
+    book.restart()
+    book.decide("u", "fired", later, decision="a" * 32)
+    assert (book.account(TREATED).converted, book.account(TREATED).sent, book.ledger.kept.early) == (1, 1, {})
+    book.tell("u", "message_clicked", "b" * 32)
+    book.until(later + 7 * DAY)
+    book.ledger.forget()
+    assert list(book.ledger.kept.early) == ["u"]
+    book.until(later + 7 * DAY + 1)
+    book.ledger.forget()
+    assert book.ledger.kept.early == {}
 
 
 def test_a_version_that_nobody_knows_is_told() -> None:

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from schemas.examples import EXAMPLES
 from tests.support.counting import FIGURES
 from worker.core.records import Conversion, DeadLetterRecord, Decision, Effects, Sample, Source, Transition
 from worker.observe import logs
 from worker.observe.learning import LearnerMetrics
+from worker.observe.lift import LiftMetrics
 from worker.observe.metrics import Metrics
 from worker.observe.sinks import SinkMetrics
 from worker.observe.standing import Standing
@@ -116,6 +118,19 @@ def everything_sent() -> SinkMetrics:
 def everything_verified() -> VerifyMetrics:
     """Metrics of a verification that found all sorts."""
     return VerifyMetrics(7, 1, 2)
+
+
+def everything_measured() -> LiftMetrics:
+    """Metrics of lift in which each thing has happened."""
+    metrics = LiftMetrics()
+    metrics.counted({("conversions", "taken"): 3}, [EXAMPLES["CampaignResult"]])
+    metrics.counts(5, 1_040)
+    metrics.state(0, "running")
+    metrics.restarted("kafka")
+    metrics.rebalanced()
+    metrics.restored(0.2)
+    metrics.answered("/metrics", 200)
+    return metrics
 
 
 @contextlib.contextmanager

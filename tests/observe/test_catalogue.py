@@ -8,7 +8,13 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 
 from schemas.access import Role
-from tests.observe.support import everything, everything_learnt, everything_sent, everything_verified
+from tests.observe.support import (
+    everything,
+    everything_learnt,
+    everything_measured,
+    everything_sent,
+    everything_verified,
+)
 from tests.support.packages import need_programs
 from worker.kafka.partition import cause_of
 from worker.observe.catalogue import CATALOGUE, FAMILIES, RESTART_CAUSES, families_of
@@ -19,6 +25,7 @@ from worker.observe.verified import VerifyMetrics
 SHOWN: dict[Role, Callable[[], Metrics | VerifyMetrics]] = {
     "worker": everything,
     "trainer": everything_learnt,
+    "lift": everything_measured,
     "sinks": everything_sent,
     "auditor": everything_verified,
 }

@@ -11,7 +11,15 @@ from aiohttp import web
 from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
-from tests.observe.support import Lines, everything, everything_learnt, everything_sent, everything_verified, raised
+from tests.observe.support import (
+    Lines,
+    everything,
+    everything_learnt,
+    everything_measured,
+    everything_sent,
+    everything_verified,
+    raised,
+)
 from worker.observe.harmless import TEXT_MAX, TRACEBACK_MAX
 from worker.observe.health import STALE_SECONDS, STATES, Health
 from worker.observe.http import HttpServer
@@ -34,6 +42,7 @@ def families(metrics: Metrics | VerifyMetrics) -> dict[str, Metric]:
 SHOWN = {
     "Metrics": families(everything()),
     "Metrics of the trainer": families(everything_learnt()),
+    "Metrics of lift": families(everything_measured()),
     "Metrics of the sinks": families(everything_sent()),
     "Metrics of a verification": families(everything_verified()),
 }

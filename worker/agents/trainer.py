@@ -20,7 +20,8 @@ from worker.kafka import steps
 from worker.kafka.context import Context
 from worker.kafka.control import COMMANDS, Control
 from worker.kafka.following import everything, latest
-from worker.kafka.learner_state import DamagedError, LearnerState, Progress
+from worker.kafka.kept_state import DamagedError, KeptState
+from worker.kafka.learner_state import Progress
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.steps import Step
 from worker.kafka.transaction import Transactions
@@ -43,7 +44,7 @@ class TrainingTask(PartitionTask):
     async def _restored(self) -> Turns:
         """Read everything back, after fencing, and go on from there."""
         self._breaking.unless_everything_breaks()
-        started, settings, state = time.monotonic(), self.context.settings, LearnerState()
+        started, settings, state = time.monotonic(), self.context.settings, KeptState(Progress)
         await self._read_back("learner-state", state)
         progress, parts = _whole(state)
         models = {record.key: version_of(record.value) for record in await latest(settings, settings.topic("models"))}
@@ -86,7 +87,7 @@ class TrainingTask(PartitionTask):
             await training.close()
 
 
-def _whole(state: LearnerState) -> tuple[Progress, dict[str, bytes]]:
+def _whole(state: KeptState[Progress]) -> tuple[Progress, dict[str, bytes]]:
     """Return what was learnt, or nothing if it is damaged: the samples are there still, and are learnt again."""
     try:
         return state.finish()

@@ -22,7 +22,8 @@ from worker.kafka import steps
 from worker.kafka.beginning import over_size
 from worker.kafka.context import Context
 from worker.kafka.control import Issued, Published
-from worker.kafka.learner_state import REPORT, Progress, changes
+from worker.kafka.kept_state import changes
+from worker.kafka.learner_state import REPORT, Progress
 from worker.kafka.merged_input import MergedInput
 from worker.kafka.merging import Arrived
 from worker.kafka.outbox import Outbox

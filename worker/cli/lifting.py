@@ -1,4 +1,4 @@
-"""`shoal lift report`: what campaigns brought."""
+"""`shoal lift`: the long-running role that measures what campaigns bring; `shoal lift report`: what it has found."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +9,18 @@ from worker.cli.shared import JsonOption, PrefixOption, ServersOption, app, cons
 
 __all__: list[str] = []
 
-lift_app = typer.Typer(help="Measure what campaigns bring, against their holdouts.")
-app.add_typer(lift_app, name="lift")
+lift_app = typer.Typer(invoke_without_command=True)
+app.add_typer(lift_app, name="lift", short_help="Measure what campaigns bring, against their holdouts.")
+
+
+@lift_app.callback()
+def lift(context: typer.Context, bootstrap_servers: ServersOption = None, topic_prefix: PrefixOption = None) -> None:
+    """Measure what campaigns bring, until SIGTERM: one does the work, others wait. Settings are SHOAL_*."""
+    if context.invoked_subcommand is not None:
+        return
+    from worker.agents.lift import run as work
+
+    run(work(settings_of(bootstrap_servers, topic_prefix)))
 
 
 @lift_app.command("report", short_help="What campaigns brought, as a table or a page.")

@@ -63,6 +63,7 @@ def topics_check(bootstrap_servers: ServersOption = None, topic_prefix: PrefixOp
 def topics_acls(
     worker_principal: Annotated[str | None, _principal("runs shoal worker")] = None,
     trainer_principal: Annotated[str | None, _principal("runs shoal trainer")] = None,
+    lift_principal: Annotated[str | None, _principal("runs shoal lift")] = None,
     sinks_principal: Annotated[str | None, _principal("runs shoal sinks")] = None,
     auditor_principal: Annotated[str | None, _principal("runs shoal verify")] = None,
     operator_principal: Annotated[str | None, _principal("runs the other commands")] = None,
@@ -81,6 +82,7 @@ def topics_acls(
     principals: dict[Role, str | None] = {
         "worker": worker_principal,
         "trainer": trainer_principal,
+        "lift": lift_principal,
         "sinks": sinks_principal,
         "auditor": auditor_principal,
         "operator": operator_principal,

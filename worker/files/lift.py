@@ -4,7 +4,6 @@ The rule: results are a function of the records alone. A day's standing is taken
 midnight, so that no batch size shows.
 """
 
-from collections import defaultdict
 from typing import Any
 
 from worker.core.program import Version
@@ -12,7 +11,7 @@ from worker.core.records import Effects
 from worker.lift.designs import programme_of, terms_of
 from worker.lift.ledger import Ledger
 from worker.lift.records import Converted, Decided, Observed, Told
-from worker.lift.results import DAYS_KEPT, point_of, results_of
+from worker.lift.results import History, note, results_of
 
 __all__ = ["Measures"]
 
@@ -23,7 +22,7 @@ class Measures:
     def __init__(self) -> None:
         self._ledger = Ledger()
         self._currency = ""
-        self._history: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._history: History = {}
 
     def take(self, effects: Effects, version: Version) -> None:
         """Take what followed under a version of the definitions."""
@@ -47,9 +46,7 @@ class Measures:
     def day(self, midnight_ms: int) -> None:
         """Take down where everything stands at the end of a day."""
         for result in self.results(midnight_ms):
-            points = self._history[result["campaign"]]
-            points += point_of(result, midnight_ms)
-            del points[:-DAYS_KEPT]
+            note(self._history, result)
 
     def results(self, at_ms: int | None) -> list[dict[str, Any]]:
         """Return the result of every campaign as of an instant."""

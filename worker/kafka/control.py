@@ -5,10 +5,11 @@ over: the last good one stays. Commands keep their offsets, so that each partiti
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from schemas.control import AnyCommand, Command, PublishedDefinitions
@@ -19,7 +20,7 @@ from worker.language.definitions import Checked, DefinitionsError
 from worker.language.mapping import SHIPPED, Mapping
 from worker.observe.logs import log
 
-__all__ = ["COMMANDS", "FOLLOWED", "Control", "Issued", "Published"]
+__all__ = ["COMMANDS", "FOLLOWED", "Control", "Issued", "Published", "versions_in"]
 
 COMMANDS = "commands"
 FOLLOWED = ("definitions", "models", COMMANDS)
@@ -117,6 +118,15 @@ class Control:
         while place and self.commands[place - 1].offset >= offset:
             place -= 1
         return self.commands[place:]
+
+
+def versions_in(records: Iterable[ConsumerRecord]) -> Iterator[Published]:
+    """Yield what records of `definitions` publish, in order; one that this release can't use is passed over."""
+    for record in records:
+        try:
+            yield _published(PublishedDefinitions.model_validate_json(record.value))
+        except (ValidationError, DefinitionsError, ValueError) as error:
+            log("control").warning("A version is of no use to this release.", offset=record.offset, error=error)
 
 
 def _published(record: PublishedDefinitions) -> Published:

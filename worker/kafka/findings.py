@@ -21,7 +21,11 @@ Severity = Literal["fatal", "advice"]
 
 REPLICAS_SAFE = 3  # so that one broker may be away and another be lost
 # Topics of which a wrong setting is fatal, by the role that depends on them.
-DECISIVE: Mapping[Role, set[str]] = {"worker": {"events", "state"}, "trainer": {"learner-state"}}
+DECISIVE: Mapping[Role, set[str]] = {
+    "worker": {"events", "state"},
+    "trainer": {"learner-state"},
+    "lift": {"lift-state"},
+}
 MESSAGE_BYTES_DEFAULT = 1_048_588  # Kafka's own
 CHANGE = "kafka-configs.sh --alter --entity-type topics --add-config"
 

@@ -96,6 +96,18 @@ class Outbox:
                 (letter["record_id"].encode(), msgspec.json.encode(letter), headers(letter))
             )
 
+    def take_results(self, results: Iterable[dict[str, Any]]) -> None:
+        """Add what campaigns brought."""
+        headers = _headers_of("campaign-results", self.prefix, dict.__getitem__)
+        for result in results:
+            self._of("campaign-results").append(
+                (result["campaign"].encode(), msgspec.json.encode(result), headers(result))
+            )
+
+    def take_counted(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Add changes of what lift has counted, its progress last."""
+        self._of("lift-state").extend((key, value, []) for key, value in records)
+
     def _of(self, topic: str) -> list[Outgoing]:
         return self.records.setdefault(topic, [])
 

@@ -10,19 +10,19 @@ The rule: it is a function of the records, in which those of a partition's decis
 after the decision that it follows from. Nothing is dropped uncounted: `take` says what became of a record.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from worker.core.pseudonyms import Pseudonyms
 from worker.lift.accounts import HELD_SINCE_MS, Account, add_part, merge
 from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT, PROGRAMME, Design, Terms
 from worker.lift.limits import Limits
 from worker.lift.people import FIRED, Part, Person, join, told
 from worker.lift.records import Converted, Decided, Observed, Record, Told, instant_ms
 
-__all__ = ["FORGOTTEN_MS", "Ledger", "Run"]
+__all__ = ["FORGOTTEN_MS", "Kept", "Ledger", "Run"]
 
 DAY_MS = 86_400_000
 SEEN_WITHIN_SECONDS = 14 * 86_400
@@ -31,10 +31,18 @@ FORGOTTEN_MS = 400 * DAY_MS
 RUNS_KEPT = 4
 VERSIONS_KEPT = 20
 STOPS = ("rate_limit", "cap")
+PLAIN = Pseudonyms()
+EARLY_MS, EARLY_MAX = 7 * DAY_MS, 10_000
+FAR_PAST = -(1 << 62)
 
 
-def _digest(user_id: str) -> str:
-    return hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
+class Early(msgspec.Struct, array_like=True):
+    """A record whose decision is yet to be read, and its partition's clock when it came."""
+
+    since_ms: int
+    partition: int
+    converted: Converted | None = None
+    told: Told | None = None
 
 
 class Run(msgspec.Struct):
@@ -55,6 +63,7 @@ class Kept(msgspec.Struct):
     runs: dict[str, list[Run]] = {}  # by campaign, the latest last
     limits: Limits = msgspec.field(default_factory=Limits)
     clocks: dict[int, int] = {}  # by partition: the newest instant, ms
+    early: dict[str, list[Early]] = {}  # by user: what came before the decision that it follows from
     erased: dict[str, int] = {}  # pseudonym: when she asked; until her records of before are gone
 
 
@@ -62,7 +71,7 @@ class Ledger:
     """Everything lift knows. `changed` are the users that somebody has yet to store."""
 
     def __init__(self, partitions: int = 1, kept: Kept | None = None, people: dict[str, Person] | None = None, *,
-                 pseudonym: Callable[[str], str] = _digest) -> None:  # fmt: skip
+                 pseudonym: Callable[[str], str] = PLAIN.of) -> None:  # fmt: skip
         self.partitions, self._pseudonym = partitions, pseudonym
         self.kept = kept or Kept()
         self.people = people or {}
@@ -85,8 +94,8 @@ class Ledger:
         if isinstance(record, Decided):
             return self._decision(record, partition)
         if isinstance(record, Converted):
-            return self._conversion(record)
-        return self._message(record) if isinstance(record, Told) else self._observation(record, partition)
+            return self._conversion(record, partition)
+        return self._message(record, partition) if isinstance(record, Told) else self._observation(record, partition)
 
     def pass_time(self, until_ms: int) -> None:
         """Let time pass in every partition, where nothing is left to read."""
@@ -110,13 +119,15 @@ class Ledger:
             return "erased"
         person = self.people.setdefault(decision.user_id, Person())
         self.changed.add(decision.user_id)
-        person.latest_ms = max(person.latest_ms, at_ms)
+        person.latest[decision.campaign] = max(at_ms, person.latest.get(decision.campaign, at_ms))
         limited = self._limited(decision, terms, person, at_ms, partition)
         if not terms.live:
+            self._take_early(decision.user_id)
             return "rehearsed"
         until_ms = at_ms + terms.design.within_ms
         fresh = Part("", _arm(decision, terms), at_ms, until_ms, partition, limited, decision.campaign)
         self._assign(decision, terms, person, fresh)
+        self._take_early(decision.user_id)
         return "taken"
 
     def _limited(self, decision: Decided, terms: Terms, person: Person, at_ms: int, partition: int) -> bool:
@@ -168,25 +179,57 @@ class Ledger:
         run.latest_ms = max(run.latest_ms, at_ms)
         return run
 
-    def _conversion(self, conversion: Converted) -> str:
+    def _conversion(self, conversion: Converted, partition: int) -> str:
         person = self.people.get(conversion.user_id)
-        at_ms, amount, found = instant_ms(conversion.occurred_at), round(conversion.amount * 100), False
+        decided_ms, at_ms = instant_ms(conversion.decided_at), instant_ms(conversion.occurred_at)
+        if decided_ms > (person.latest.get(conversion.campaign, FAR_PAST) if person else FAR_PAST):
+            early = Early(self._clock(partition), partition, converted=conversion)
+            return self._wait(conversion.user_id, early, decided_ms)
+        found = False
         for _, part in person.all_parts() if person else ():
             if part.campaign == conversion.campaign and part.decided_ms < at_ms <= part.until_ms:
                 part.conversions += 1
-                part.amount += amount
+                part.amount += round(conversion.amount * 100)
                 found = True
         if found:
             self.changed.add(conversion.user_id)
         return "taken" if found else "outside"
 
-    def _message(self, message: Told) -> str:
+    def _message(self, message: Told, partition: int) -> str:
         person = self.people.get(message.user_id)
         joined = [told(part, message.decision_id, message.event) for _, part in (person.all_parts() if person else ())]
-        if not any(joined):
+        if any(joined):
+            self.changed.add(message.user_id)
+            return "taken"
+        return self._wait(message.user_id, Early(self._clock(partition), partition, told=message))
+
+    def _clock(self, partition: int) -> int:
+        return self.kept.clocks.get(partition, 0)
+
+    # What comes before its decision: topics are read side by side.
+
+    def _wait(self, user_id: str, early: Early, decided_ms: int | None = None) -> str:
+        """Keep a record until its decision comes, not for long, and not too many."""
+        if self._is_erased(user_id, FAR_PAST if decided_ms is None else decided_ms) and user_id not in self.people:
+            return "erased"
+        if sum(map(len, self.kept.early.values())) >= EARLY_MAX:
             return "outside"
-        self.changed.add(message.user_id)
-        return "taken"
+        self.kept.early[user_id] = [*self.kept.early.get(user_id, ()), early]
+        return "early"
+
+    def _take_early(self, user_id: str) -> None:
+        for early in self.kept.early.pop(user_id, ()):
+            record = early.converted or early.told
+            if record is not None:
+                self.take(record, early.partition)
+
+    def _drop_early(self) -> None:
+        """Give up what has waited for a week of its partition's time: nothing it follows from is known."""
+        for user_id, waiting in list(self.kept.early.items()):
+            left = [early for early in waiting if self._clock(early.partition) - early.since_ms <= EARLY_MS]
+            self.kept.early[user_id] = left
+            if not left:
+                del self.kept.early[user_id]
 
     def _observation(self, observation: Observed, partition: int) -> str:
         at_ms, person = instant_ms(observation.observed_at), self.people.get(observation.user_id)
@@ -205,15 +248,22 @@ class Ledger:
 
     # Users who go.
 
-    def erase(self, user_id: str, at_ms: int) -> None:
-        """Forget a user; what was counted of her stays, and what she did before `at_ms` counts no more."""
+    def erase(self, user_id: str, at_ms: int) -> bool:
+        """Forget a user; what was counted of her stays, and what she did before `at_ms` counts no more.
+
+        Returns whether there was anything about her.
+        """
+        found = user_id in self.people or user_id in self.kept.early
         self.kept.erased[self._pseudonym(user_id)] = at_ms
         self._close(user_id)
+        return found
 
     def forget(self) -> None:
-        """Close the accounts of users without a decision for so long that nothing of them can change."""
+        """Give up what waits in vain; close the accounts of users of whom nothing can change any more."""
+        self._drop_early()
         newest_ms = max(self.kept.clocks.values(), default=0)
-        for user_id in [name for name, person in self.people.items() if newest_ms - person.latest_ms > FORGOTTEN_MS]:
+        old_ms = newest_ms - FORGOTTEN_MS
+        for user_id in [name for name, person in self.people.items() if max(person.latest.values()) < old_ms]:
             self._close(user_id)
         gone = [name for name, at_ms in self.kept.erased.items() if newest_ms - at_ms > FORGOTTEN_MS]
         for name in gone:
@@ -221,6 +271,7 @@ class Ledger:
 
     def _close(self, user_id: str) -> None:
         person = self.people.pop(user_id, None)
+        self.kept.early.pop(user_id, None)
         self.changed.add(user_id)
         for campaign, part in person.all_parts() if person else ():
             run = next((run for run in self.kept.runs.get(campaign, ()) if run.design.run == part.run), None)

@@ -37,7 +37,7 @@ class Person(msgspec.Struct, array_like=True):
 
     parts: dict[str, list[Part]] = {}
     sends: dict[str, list[int]] = {}
-    latest_ms: int = 0  # her latest decision
+    latest: dict[str, int] = {}  # her latest decision by campaign, ms
 
     def part(self, campaign: str, run: str) -> Part | None:
         """Return her part in a run."""
@@ -54,8 +54,7 @@ class Person(msgspec.Struct, array_like=True):
 
 def join(part: Part, decision_id: str) -> None:
     """Wait for the messages of a fired decision."""
-    if part.seen & (SENT | CLICKED) != SENT | CLICKED:
-        part.joined = (part.joined + decision_id)[-32 * JOINED_MAX :]
+    part.joined = (part.joined + decision_id)[-32 * JOINED_MAX :]
 
 
 def told(part: Part, decision_id: str, event: str) -> bool:
@@ -63,6 +62,4 @@ def told(part: Part, decision_id: str, event: str) -> bool:
     if not any(part.joined[at : at + 32] == decision_id for at in range(0, len(part.joined), 32)):
         return False
     part.seen |= SENT if event == "message_sent" else SENT | CLICKED  # who clicks was sent to, whatever got lost
-    if part.seen & CLICKED:
-        part.joined = ""
     return True

@@ -7,7 +7,7 @@ import msgspec
 
 from worker.core.timestamps import time_ms
 
-__all__ = ["Converted", "Decided", "Observed", "Record", "Told", "instant_ms"]
+__all__ = ["Converted", "Decided", "Observed", "Record", "Told", "instant_ms", "read"]
 
 
 class Decided(msgspec.Struct):
@@ -30,6 +30,7 @@ class Converted(msgspec.Struct):
     user_id: str
     campaign: str
     amount: float
+    decided_at: str
     occurred_at: str
 
 
@@ -39,6 +40,7 @@ class Told(msgspec.Struct):
     decision_id: str
     user_id: str
     event: str
+    occurred_at: str
 
 
 class Observed(msgspec.Struct):

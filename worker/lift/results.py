@@ -15,18 +15,20 @@ from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT, Design
 from worker.lift.ledger import Ledger, Run
 from worker.lift.statistics import Interval, Sums, difference, evidence_of_mismatch, ratio
 
-__all__ = ["DAYS_KEPT", "point_of", "results_of"]
+__all__ = ["History", "note", "results_of"]
 
 MISMATCH_LOG10 = 3.0
 CERTAIN_LOG10 = 9999.0
 MICROS = 1_000_000
-DAYS_KEPT = 400  # points of a campaign: of its variants together
+POINTS_KEPT = 400  # of a campaign: of its variants together
 ARMS = {HELD_OUT: "holdout", GLOBAL: "global_holdout"}
 
 Arms = Mapping[int, Account]
+History = dict[str, list[dict[str, Any]]]
+"""Points by campaign, oldest first: `LiftPoint` of `campaign-results`."""
 
 
-def results_of(ledger: Ledger, currency: str, history: Mapping[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def results_of(ledger: Ledger, currency: str, history: History) -> Iterator[dict[str, Any]]:
     """Yield the result of every campaign that has decided something; `history` are its points so far."""
     accounts = ledger.accounts()
     as_of_ms = max(ledger.kept.clocks.values(), default=0)
@@ -46,18 +48,22 @@ def results_of(ledger: Ledger, currency: str, history: Mapping[str, list[dict[st
             "control": _control_name(campaign, run.design),
             "groups": _groups(campaign, run, arms),
             "sample_ratio": _sample_ratio(campaign, run.design, arms),
-            "history": history.get(campaign, []),
+            "history": list(history.get(campaign, ())),
             "earlier": [_earlier(campaign, past, accounts[campaign, past.design.run]) for past in reversed(earlier)],
         }
 
 
-def point_of(result: Mapping[str, Any], at_ms: int) -> list[dict[str, Any]]:
-    """Return where the lift of each variant stands, to be kept as a day's."""
-    return [
-        {"at": iso(at_ms), "variant": group["variant"], "conversion": group["lift"]["conversion"]}
-        for group in result["groups"]
-        if group["lift"] is not None
-    ]
+def note(history: History, result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the lift of each variant as it stood at the first look of every day, this one included."""
+    points = history.setdefault(result["campaign"], [])
+    if not points or points[-1]["at"][:10] != result["as_of"][:10]:
+        points += [
+            {"at": result["as_of"], "variant": group["variant"], "conversion": group["lift"]["conversion"]}
+            for group in result["groups"]
+            if group["lift"] is not None
+        ]
+        del points[:-POINTS_KEPT]
+    return result | {"history": list(points)}
 
 
 def _control_of(campaign: str, design: Design) -> int | None:

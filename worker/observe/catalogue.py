@@ -7,7 +7,7 @@ and a user id is never one. `python -m deploy.generate` prints the tables anew.
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from schemas.access import Role
+from schemas.access import MEASURED_FROM, Role
 from schemas.definitions import CAMPAIGNS_MAX, SEGMENTS_MAX, TARGETS_MAX, TRAITS_MAX
 from schemas.models import Refusal
 from schemas.outputs import Cause, Check, DeadLetterReason, Direction, Outcome
@@ -43,8 +43,12 @@ SINK = of("webhook", "audiences")
 OWN = Values("the settings", 1)
 BUILT = Values("what is installed", 1)
 BUILD = {"version": BUILT, "python": BUILT, "numba": BUILT}
-EVERY_ROLE: tuple[Role, ...] = ("worker", "trainer", "sinks")
+EVERY_ROLE: tuple[Role, ...] = ("worker", "trainer", "lift", "sinks")
 SINKS: tuple[Role, ...] = ("sinks",)
+LIFT: tuple[Role, ...] = ("lift",)
+MEASURED = Values("campaigns of the definitions, and `*` for all together", CAMPAIGNS_MAX + 1)
+ARM = Values("variants of the campaign, `holdout`, `global_holdout`, or empty", 18)
+ARMS = {"campaign": MEASURED, "variant": ARM}
 TRAINER: tuple[Role, ...] = ("trainer",)
 
 CATALOGUE: tuple[Family, ...] = (
@@ -337,6 +341,48 @@ CATALOGUE: tuple[Family, ...] = (
         "When the last `shoal verify` ended",
         "Old: the job doesn't run, or doesn't end",
         roles=("auditor",)),
+    Family("shoal_campaign_users", "gauge", "users",
+        "Users of an arm in the campaign's present run who got so far, each once: `fired`, `sent`, `clicked`, "
+        "`held_out`, `converted`",
+        "`sent` far below `fired`: the sender loses messages, or writes no events with `decision_id`",
+        {**ARMS, "stage": of("fired", "sent", "clicked", "held_out", "converted")}, roles=LIFT),
+    Family("shoal_campaign_revenue", "gauge", "currency",
+        "Amounts of conversions within users' windows",
+        "Of one arm alone it says nothing: see `shoal lift report`",
+        ARMS, roles=LIFT),
+    Family("shoal_campaign_cost", "gauge", "currency",
+        "What was fired, at `cost_per_trigger`",
+        "Above what it brings: see the return in `shoal lift report`",
+        ARMS, roles=LIFT),
+    Family("shoal_campaign_lift", "gauge", "1",
+        "Share of users who converted, less that of the control; `low` and `high` hold however often one looks",
+        "`high` below 0: the campaign does harm. Pause it: `shoal campaigns pause`",
+        {**ARMS, "bound": of("estimate", "low", "high")}, roles=LIFT),
+    Family("shoal_campaign_retention", "gauge", "0 to 1",
+        "Share of users observed four weeks after their first decision who were still active",
+        "Lower than the holdout's: messages drive users away",
+        ARMS, roles=LIFT),
+    Family("shoal_campaign_sample_ratio_mismatch", "gauge", "1 or 0",
+        "Whether users are in the arms in other shares than planned, which once in 1,000 campaigns is chance",
+        "1: decisions of one arm get lost or are made twice; don't believe the lift, and see [lift](lift.md)",
+        {"campaign": MEASURED}, roles=LIFT),
+    Family("shoal_lift_records_total", "counter", "records",
+        "What became of the records that lift reads: `taken`, `not_assigned` (refused before the holdout), `outside` "
+        "(of no window), `early` (waits for its decision), `rehearsed` (in shadow), `erased`, `unknown_version` or "
+        "`refused`",
+        "`unknown_version`: the definitions topic has lost a version. `refused`: workers of another release",
+        {"topic": of(*MEASURED_FROM),
+         "result": of("taken", "not_assigned", "outside", "early", "rehearsed", "erased", "unknown_version",
+                      "refused")},
+        roles=LIFT),
+    Family("shoal_lift_lag_records", "gauge", "records",
+        "Records that lift has yet to read",
+        "Growing: see `/ready` and the log",
+        roles=LIFT),
+    Family("shoal_lift_users", "gauge", "users",
+        "Users whose part in a campaign is kept",
+        "Times 1 kB and the campaigns that each is in, it is the memory of the process",
+        roles=LIFT),
 )  # fmt: skip
 FAMILIES: Mapping[str, Family] = {family.name: family for family in CATALOGUE}
 

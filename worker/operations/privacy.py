@@ -1,7 +1,7 @@
-"""Privacy requests to all workers and the trainer, and the receipts that come of them.
+"""Privacy requests to all workers, the trainer and lift, and the receipts that come of them.
 
-The rule: a request is carried out by each partition and by the trainer for itself, and none has done it whose receipt
-isn't there; who doesn't run now does it when it comes back.
+The rule: a request is carried out by each partition, by the trainer and by lift for itself, and none has done it whose
+receipt isn't there; who doesn't run now does it when it comes back.
 """
 
 import asyncio
@@ -28,13 +28,17 @@ Progress = Callable[[int, int | None, int], None]  # receipts so far, how many t
 
 
 class Place(NamedTuple):
-    """Where a request is carried out: in a partition by its worker, or by the trainer."""
+    """Where a request is carried out: in a partition by its worker, by the trainer, or by lift."""
 
     role: str
     partition: int
 
     def __str__(self) -> str:
-        return f"partition {self.partition}" if self.role == "worker" else f"the {self.role}"
+        return (
+            f"partition {self.partition}"
+            if self.role == "worker"
+            else {"lift": "lift"}.get(self.role, f"the {self.role}")
+        )
 
 
 def pseudonym(settings: Settings, user_id: str) -> str:
@@ -71,12 +75,13 @@ async def erase(
 
 
 async def _places(settings: Settings) -> dict[Place, Receipt | None]:
-    """Return all from whom there will be a receipt: the trainer is there if it has ever kept what it learnt."""
+    """Return all from whom there will be a receipt: the trainer and lift are there if they have ever kept anything."""
     places: list[Place] = [Place("worker", partition) for partition in range(await input_partitions(settings))]
     async with reader(settings) as reading:
-        spans = await spans_of(reading, settings.topic("learner-state"))
-        if any(span.end for span in spans.values()):
-            places.append(Place("trainer", 0))
+        for role, topic in (("trainer", "learner-state"), ("lift", "lift-state")):
+            spans = await spans_of(reading, settings.topic(topic))
+            if any(span.end for span in spans.values()):
+                places.append(Place(role, 0))
     return dict.fromkeys(places)
 
 

@@ -137,6 +137,7 @@ def _become(wanted: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     # A command imports them when it runs: here they are loaded once for all.
+    import worker.agents.lift
     import worker.agents.sinks
     import worker.agents.trainer
     import worker.agents.worker  # noqa: F401

@@ -1,0 +1,91 @@
+"""`shoal lift`: the process that measures what campaigns bring, and publishes their results.
+
+It is built as the trainer is: a group shares out `lift-state`, whose one partition belongs to one process at a time
+(others wait); the owner fences, reads back what was counted, and goes on. The rule: after fencing nothing can be
+published by anybody else, so what is read then is all there is.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from worker.agents.measuring import Measuring
+from worker.agents.process import Process
+from worker.core.pseudonyms import Pseudonyms
+from worker.kafka import steps, topics
+from worker.kafka.context import Context
+from worker.kafka.kept_state import DamagedError, KeptState
+from worker.kafka.lift_state import USER, LiftProgress
+from worker.kafka.partition import PartitionTask, Turns
+from worker.kafka.steps import Step
+from worker.kafka.transaction import Transactions
+from worker.lift.ledger import Kept, Ledger
+from worker.lift.people import Person
+from worker.lift.results import History
+from worker.observe.lift import LiftMetrics
+from worker.observe.logs import log
+from worker.settings import Settings
+
+__all__ = ["run"]
+
+
+class LiftTask(PartitionTask):
+    """Owns what is counted."""
+
+    def __init__(self, context: Context, partition: int, metrics: LiftMetrics) -> None:
+        super().__init__(context, partition)
+        self._transactions = Transactions(context.settings, partition, context.settings.lift)
+        self._metrics = metrics
+
+    async def _restored(self) -> Turns:
+        """Read everything back, after fencing, and go on from there."""
+        started, state = time.monotonic(), KeptState(LiftProgress)
+        await self._read_back("lift-state", state)
+        decisions = {"input_topic": self.context.settings.topic("campaign-decisions")}  # as many as the input has
+        partitions = await topics.input_partitions(self.context.settings.model_copy(update=decisions))
+        pseudonym = Pseudonyms(self.context.settings.pseudonym_keys).of
+        progress, ledger, history = await asyncio.to_thread(_counted, state, partitions, pseudonym)
+        measuring = Measuring(self.context, self._metrics, self._transactions, ledger, history, progress)
+        await measuring.know_versions()
+        steps.reached(Step.RESTORED, self.partition)
+        seconds = time.monotonic() - started
+        self._metrics.restored(seconds)
+        log("lift").info("Lift is measured.", users=len(ledger.people), campaigns=len(ledger.kept.runs),
+                         seconds=round(seconds, 3))  # fmt: skip
+        return measuring
+
+    async def _discard(self) -> None:
+        measuring = self.running
+        await super()._discard()
+        if isinstance(measuring, Measuring):
+            await measuring.close()
+
+
+def _counted(
+    state: KeptState[LiftProgress], partitions: int, pseudonym: Callable[[str], str]
+) -> tuple[LiftProgress, Ledger, History]:
+    """Return what was counted, or nothing if it is damaged: what the topics still hold is counted again."""
+    try:
+        progress, parts = state.finish()
+        kept = msgspec.msgpack.decode(parts["kept"], type=Kept) if parts else Kept()
+        history = msgspec.json.decode(parts["history"], type=History) if parts else {}
+        entries = state.entries(USER, progress.users)
+        people = {name: msgspec.msgpack.decode(value, type=Person) for name, value in entries.items()}
+    except (DamagedError, msgspec.MsgspecError) as error:
+        log("lift").error("What was counted can't be used: what the topics still hold is counted anew.", error=error)
+        ledger = Ledger(partitions, pseudonym=pseudonym)
+        ledger.changed.update(state.names(USER))  # so that their entries go
+        return LiftProgress(), ledger, {}
+    return progress, Ledger(partitions, kept, people, pseudonym=pseudonym), history
+
+
+async def run(settings: Settings) -> None:
+    """Measure until SIGTERM or SIGINT. Raises WrongUsage for topics that are wrong, JobFailed if it breaks."""
+    metrics = LiftMetrics()
+
+    def task(context: Context, partition: int) -> LiftTask:
+        return LiftTask(context, partition, metrics)
+
+    await Process("lift", settings.of_lift(), metrics, task).run()
