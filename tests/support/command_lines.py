@@ -17,6 +17,7 @@ def parsed(arguments: Sequence[str]) -> list[str]:
     while True:
         context = command.make_context(name, list(rest), parent=context)
         names.append(name)
-        if not hasattr(command, "resolve_command"):
+        left = [*getattr(context, "_protected_args", ()), *context.args]
+        if not hasattr(command, "resolve_command") or (not left and command.invoke_without_command):
             return names
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        name, command, rest = command.resolve_command(context, left)
