@@ -195,11 +195,13 @@ def test_killed_anywhere_it_delivers_at_least_once_under_the_same_id(shop: Deplo
 
 
 def test_killed_while_the_receiver_thinks_it_asks_again(shop: Deployment) -> None:
-    """The receiver has the request, the answer never came: the next process repeats it under the same id."""
+    """The receiver has the request, the answer never came, and other things were committed: it is repeated."""
     feed(shop, [trigger("u-1", 1)], "campaign-triggers")
     with Receiver(lambda _: HANGS) as receiver:
-        process = start(shop, **to(receiver, sinks_timeout_ms=60_000))
+        process = start(shop, **to(receiver, sinks_timeout_ms=60_000, audiences_topic=True))
         wait_until(lambda: len(receiver.posts) == 1, "nothing comes")
+        feed(shop, [change("u-1", 1)], "segment-changes")
+        wait_until(lambda: len(shop.read("audience-events")) == 1, "nothing is committed meanwhile")
         process.kill()
         receiver.says = lambda _: OK
         process = start(shop, **to(receiver))
