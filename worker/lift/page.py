@@ -38,7 +38,8 @@ section{background:var(--card);border:1px solid var(--line);border-radius:12px;p
 margin:.35rem 0;font-size:1.05rem}.says .works{border-color:var(--works)}.says .harms{border-color:var(--harms)}
 .says .early{border-color:var(--line)}.warn{background:var(--warn);color:var(--warn-ink);border-radius:8px;
 padding:.5rem .8rem;margin:.5rem 0}.warn b{margin-right:.3rem}
-figure{margin:.4rem 0}svg{width:100%;height:auto;display:block;font-size:12px}svg text{fill:var(--ink)}
+figure{margin:.4rem 0;overflow-x:auto}svg{width:100%;min-width:27rem;height:auto;display:block;font-size:12px}
+svg text{fill:var(--ink)}
 svg .axis{fill:var(--soft);font-size:11px}svg .grid{stroke:var(--line)}
 svg .zero{stroke:var(--zero);stroke-dasharray:3 3}
 svg .name{font-weight:600}svg g{--tint:var(--open)}svg g.works{--tint:var(--works)}svg g.harms{--tint:var(--harms)}
