@@ -176,6 +176,16 @@ ALERTS: tuple[Alert, ...] = (
         "count_over_time(shoal:campaign_fired:rate1h[7d]) > 720",
         "{{ $labels.campaign }} of {{ $labels.deployment }} fires unusually often or seldom",
         "Its hourly rate is {{ $value | humanize }} a second away from the week's mean."),
+    Alert("ShoalFiredNotSent", "page", "30m",
+        'sum by (deployment, campaign) (delta(shoal_campaign_users{stage="fired", campaign!="*"}[2h])) > 20 and '
+        'sum by (deployment, campaign) (delta(shoal_campaign_users{stage="sent"}[2h])) == 0 and on (deployment) '
+        'sum by (deployment) (shoal_campaign_users{stage="sent"}) > 0',
+        "{{ $labels.campaign }} of {{ $labels.deployment }} fires, and nothing is sent",
+        "{{ $value | humanize }} users were to be written to in two hours, and no message is reported as sent."),
+    Alert("ShoalSampleRatioMismatch", "ticket", "1h",
+        "max by (deployment, campaign) (shoal_campaign_sample_ratio_mismatch) == 1",
+        "Variants of {{ $labels.campaign }} of {{ $labels.deployment }} have other shares than they should",
+        "By more than chance: what they are compared by can't be trusted."),
     Alert("ShoalSinkBehind", "page", "10m",
         "max by (deployment, sink) (shoal_sink_lag_seconds) > 600",
         "{{ $labels.sink }} of {{ $labels.deployment }} is {{ $value | humanizeDuration }} behind",

@@ -35,14 +35,18 @@ Json = dict[str, Any]
 
 
 def at(name: str, **labels: str) -> str:
-    """Return the selector of a metric in the chosen deployments; a value that begins with `~` is a pattern.
+    """Return the selector of a metric in the chosen deployments; a value after `~` or `!~` is a pattern.
 
     >>> at("shoal_lag_seconds", partition="~$partition")
     'shoal_lag_seconds{deployment=~"$deployment",partition=~"$partition"}'
     """
     chosen = {"deployment": "~$deployment", **labels}
-    parts = [f'{label}=~"{value[1:]}"' if value[:1] == "~" else f'{label}="{value}"' for label, value in chosen.items()]
-    return f"{name}{{{','.join(parts)}}}"
+    return f"{name}{{{','.join(map(_matcher, chosen, chosen.values()))}}}"
+
+
+def _matcher(label: str, value: str) -> str:
+    sign = "!~" if value.startswith("!~") else "=~" if value.startswith("~") else "="
+    return f'{label}{sign}"{value.lstrip("!~")}"'
 
 
 def or_zero(expression: str) -> str:

@@ -8,6 +8,8 @@ FIRED = at("shoal_decisions_total", campaign="~$campaign", outcome="fired")
 DECISIONS = at("shoal_decisions_total", campaign="~$campaign")
 ENTERED = at("shoal_transitions_total", segment="~$segment", direction="entered")
 EXITED = at("shoal_transitions_total", segment="~$segment", direction="exited")
+REVENUE = at("shoal_campaign_revenue", campaign="~$campaign", variant="!~.*holdout")
+COST = at("shoal_campaign_cost", campaign="~$campaign")
 REFUSED = at("shoal_decisions_total", campaign="~$campaign", blocked_by="~.+")
 EVALUATED = at("shoal_segment_last_evaluated_timestamp_seconds", segment="~$segment")
 MEMBERS = at("shoal_members", segment="~$segment")
@@ -92,6 +94,30 @@ DECIDED = Row(102, "Campaigns", (
     ), kind="bargauge"),
 ))  # fmt: skip
 
+LIFT = Row(104, "What campaigns bring", (
+    Panel(40, "From fired to converted", "Users so far, of the campaigns chosen: those fired at, those a message was "
+          "sent to and who clicked it, those held out, and who converted, held out or not.", (
+        Query(f"sum by (stage) ({at('shoal_campaign_users', campaign='~$campaign')})", "{{stage}}"),
+    ), kind="bargauge", alerts=("ShoalFiredNotSent",)),
+    Panel(41, "Lift, with its bounds", "Share of users who converted, less that of the users held out. The "
+          "bounds hold however often one looks: both above 0, and the campaign brings something.", (
+        Query(f"max by (campaign, variant, bound) ({at('shoal_campaign_lift', campaign='~$campaign')})",
+              "{{campaign}} {{variant}} {{bound}}"),
+    ), unit="percentunit", minimum=None, width=16),
+    Panel(42, "Revenue, less cost", "Of users who were written to, so far, in the definitions' currency.", (
+        Query(f"sum by (campaign) ({REVENUE}) - sum by (campaign) ({COST})", BY_CAMPAIGN),
+    ), minimum=None),
+    Panel(43, "Retention, by variant", "Share of users who were still active four weeks after their first decision; 0 "
+          "before anybody could be.", (
+        Query(f"max by (campaign, variant) ({at('shoal_campaign_retention', campaign='~$campaign')}) or vector(0)",
+              "{{campaign}} {{variant}}"),
+    ), unit="percentunit"),
+    Panel(44, "Sample-ratio mismatch", "1: variants have other shares than they should, and lift says nothing.", (
+        Query(f"max by (campaign) ({at('shoal_campaign_sample_ratio_mismatch', campaign='~$campaign')}) or vector(0)",
+              BY_CAMPAIGN),
+    ), steps=((None, GREEN), (1, RED)), alerts=("ShoalSampleRatioMismatch",)),
+))  # fmt: skip
+
 DELIVERED = Row(103, "Sinks", (
     Panel(30, "Deliveries, by what became of them", "Per second. `again` are requests made again; `dead_letter` and "
           "`expired` never arrived.", (
@@ -118,5 +144,5 @@ SEGMENTS = Dashboard(
         Variable("segment", "Segment", "shoal_members"),
         Variable("campaign", "Campaign", "shoal_decisions_total"),
     ),
-    rows=(GLANCE, SIZES, DECIDED, DELIVERED),
+    rows=(GLANCE, SIZES, DECIDED, LIFT, DELIVERED),
 )

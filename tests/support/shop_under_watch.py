@@ -28,9 +28,10 @@ from worker.simulate.stream import Simulation
 
 __all__ = ["SECRET", "Watched", "watched"]
 
-DAYS, USERS = 55, 300
+DAYS, USERS = 50, 350
 INCIDENTS = ("spike@18", "outage@22", "backlog@24", "drift@30")
 SETTLE_SECONDS = 5  # so that every rate has seen the end
+LARGER = {"holdout: 0.3 ": "holdout: 0.5 ", "{plain: 0.5, discount: {share: 0.5": "{plain: 0.9, discount: {share: 0.1"}
 SECRET = "whsec_" + 43 * "A" + "="
 LIVE: dict[str, Any] = {
     "version": 1,
@@ -52,7 +53,7 @@ class Watched:
 @contextlib.contextmanager
 def watched(broker: Broker, prefix: str, rules_text: str | None = None) -> Iterator[Watched]:
     """Have it run for the length of a `with`, under these rules; it has seen everything when it is given."""
-    text = SHIPPED_DEFINITIONS.read_text(encoding="utf-8")
+    text = _for_few_users(SHIPPED_DEFINITIONS.read_text(encoding="utf-8"))
     quick: dict[str, Any] = {"trainer_commit_interval_ms": 200, "trainer_publish_interval_ms": 1_000}
     with (
         Prometheus(rules_text or rules().replace("interval: 1m", "interval: 1s")) as prometheus,
@@ -63,13 +64,23 @@ def watched(broker: Broker, prefix: str, rules_text: str | None = None) -> Itera
         worker, trainer = shop.start_worker("worker"), shop.start_worker("trainer", role="trainer", **quick)
         second = live.start_worker("live")
         sinks = live.start_worker("sinks", role="sinks", webhook_url=receiver.url, webhook_secret=SECRET)
+        lift = shop.start_worker("lift", role="lift", lift_commit_interval_ms=200, lift_publish_interval_ms=500)
         prometheus.scrape([
             ("shoal-worker", "shop", worker.http_port), ("shoal-trainer", "shop", trainer.http_port),
+            ("shoal-lift", "shop", lift.http_port),
             ("shoal-worker", "live", second.http_port), ("shoal-sinks", "live", sinks.http_port),
         ])  # fmt: skip
-        wait_until(lambda: len(prometheus.query("up == 1")) == 4, "not everything is scraped")
+        wait_until(lambda: len(prometheus.query("up == 1")) == 5, "not everything is scraped")
         _live_through(shop, live, prometheus)
-        yield Watched(prometheus, [worker, trainer, sinks], shop, live)
+        yield Watched(prometheus, [worker, trainer, lift, sinks], shop, live)
+
+
+def _for_few_users(text: str) -> str:
+    """Return the demo's definitions with arms of campaigns that even so few users fill, as lift needs."""
+    for usual, larger in LARGER.items():
+        assert usual in text
+        text = text.replace(usual, larger)
+    return text
 
 
 def _live_through(shop: Deployment, live: Deployment, prometheus: Prometheus) -> None:
@@ -121,7 +132,10 @@ async def _write(shop: Deployment, records: list[Written]) -> int:
 
 def _wait_for_the_learning(prometheus: Prometheus, written: int) -> None:
     """Wait until everything is read, and learnt from, and the model that came of it is in force."""
-    read, unlearnt = "sum(shoal_records_read_total{deployment='shop'})", "sum(shoal_learner_lag_records)"
+    read, unlearnt = (
+        "sum(shoal_records_read_total{deployment='shop'})",
+        "sum(shoal_learner_lag_records) + sum(shoal_lift_lag_records)",
+    )
     wait_until(lambda: prometheus.number(read) == written, "the shop isn't read")
     wait_until(lambda: prometheus.number(unlearnt) == 0, "its samples aren't learnt from")
     behind = "max(shoal_models_published_total) - min(shoal_model_version{deployment='shop'})"
