@@ -289,15 +289,17 @@ def test_a_deployment_lives_with_what_its_roles_are_allowed(guarded: Broker, pre
     order = {"type": "track", "event": "Order Completed", "userId": "u-7", "timestamp": "2026-11-22T10:15:00Z"}
     event = {"clock": "event", "log_level": "DEBUG", "http_port": "0"}
     learns = running(given["trainer"] | event, "trainer", said=tmp_path / "trainer")
-    with running(given["worker"] | event, "worker", said=said) as worker, learns as trainer:
+    measures = running(given["lift"] | event, "lift", said=tmp_path / "lift")
+    with running(given["worker"] | event, "worker", said=said) as worker, learns as trainer, measures as lift:
         within_a_minute(write_event(load(**given["producer"]), order))
         assert within_a_minute(first_change(load(**given["consumer"])))["user_id"] == "u-7"
         shoal_in_turn(given["operator"], OPERATORS_COMMANDS)
         within_a_minute(until_said(tmp_path / "trainer", "The trainer learns."))
-        for process in (worker, trainer):
+        within_a_minute(until_said(tmp_path / "lift", "Lift is measured."))
+        for process in (worker, trainer, lift):
             process.terminate()
-        assert [worker.wait(60), trainer.wait(60)] == [0, 0]
-    logged = said.read_text(encoding="utf-8") + (tmp_path / "trainer").read_text(encoding="utf-8")
+        assert [worker.wait(60), trainer.wait(60), lift.wait(60)] == [0, 0, 0]
+    logged = "".join((tmp_path / role).read_text(encoding="utf-8") for role in ("worker", "trainer", "lift"))
     assert "The worker has ended." in logged
     assert [user for user in USERS.values() if f"password of {user}" in logged] == []
 
