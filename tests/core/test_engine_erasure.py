@@ -12,7 +12,7 @@ from worker.core.erasures import ERASED_KEPT_MS, Erased, Erasures
 from worker.core.layout import FOREVER
 from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
 
-SEEDS = range(8)
+SEEDS = range(5)
 
 
 def forgetful(seed: int, **options: Any) -> Scenario:

@@ -375,7 +375,7 @@ class Engine:
             effects.forgotten.append(self.users.ids[slot])
             self.users.forget(slot)
         effects.samples_dropped += samples
-        effects.texts_dropped += self.strings.keep(retention.texts_used(self.version, self.rows))
+        effects.texts_dropped += self.strings.keep(retention.texts_used(self.version, self.rows, len(self.strings)))
         self._lay_out_texts()
         self._begin_decoding()
         return effects
