@@ -114,6 +114,9 @@ def test_the_hours_limit_leaves_users_out_of_both_arms_by_the_same_rule() -> Non
     book.decide("next", "held_out", HOUR)
     limited = {user for user, person in book.ledger.people.items() if person.parts["reminder"][0].limited}
     assert limited == {"stopped", "held"}
+    book.until(3 * DAY)
+    account = book.account(HELD_OUT)
+    assert account.assigned - account.limited == account.users > 0
 
 
 def test_versions_of_the_same_design_are_one_run() -> None:
