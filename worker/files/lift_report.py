@@ -1,10 +1,11 @@
 """The lift report: read from a job's folder, shown as a table, written as a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -41,38 +42,41 @@ def write_page(path: Path, results: Sequence[Result]) -> None:
 
 
 def as_table(results: Sequence[Result]) -> Table:
-    """Return the report for a terminal: a row per arm."""
-    table = Table(title="What campaigns brought", title_justify="left", caption_justify="left",
-                  caption="In brackets: bounds that hold however often you look.")  # fmt: skip
-    table.add_column("campaign")
-    table.add_column("arm")
-    for name in ("users", "sent", "converted", "of 100", "more of 100", "more per user", "cost", "return"):
-        table.add_column(name, justify="right")
+    """Return the report for a terminal of 80 columns and more: a row per campaign and one per arm.
+
+    Cells of two lines hold a number and what belongs to it, as their headings say.
+    """
+    table = Table(
+        title="What campaigns brought", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        collapse_padding=True, caption="Under what is more: bounds that hold however often you look.",
+        caption_justify="left",
+    )  # fmt: skip
+    table.add_column("campaign\n arm", overflow="fold", min_width=15)
+    headings = ("users\nsent", "converted\nof 100", "more\nof 100", "more\nper user", "cost\nreturn")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
-        for place, group in enumerate(result["groups"]):
-            table.add_row(escape(title_of(result)) if place == 0 else "", *_cells(result, group))
+        table.add_row(f"[bold]{escape(title_of(result))}[/]")
+        for group in result["groups"]:
+            table.add_row(f" {escape(variant_name(group))}", *map(_two_lines, _cells(result, group)))
         table.add_section()
     return table
 
 
-def _cells(result: Result, group: Result) -> list[str]:
+def _two_lines(cell: tuple[str, str]) -> str:
+    return "\n".join(filter(None, cell))
+
+
+def _cells(result: Result, group: Result) -> Iterator[tuple[str, str]]:
     lift, rate = group["lift"] or {}, group["conversion_rate"]
     conversion, revenue, roi = lift.get("conversion"), lift.get("revenue"), lift.get("roi")
-    return [
-        escape(variant_name(group)),
-        f"{group['judged']:,}",
-        f"{group['sent']:,}",
-        f"{group['judged_converted']:,}",
-        "" if rate is None else f"{100 * rate:.1f}",
-        f"[{COLOURS[verdict(group)]}]{_of_hundred(conversion)}[/]" if conversion else "",
-        f"{revenue['estimate']:+,.2f} ({revenue['low']:+,.2f} to {revenue['high']:+,.2f})" if revenue else "",
-        money(group["cost"], result["currency"]) if group["cost"] else "",
-        f"{roi['estimate']:+,.1f}" if roi else "",
-    ]
-
-
-def _of_hundred(interval: Mapping[str, float]) -> str:
-    return f"{per_hundred(interval['estimate'])} ({span(interval['low'], interval['high'])})"
+    yield f"{group['judged']:,}", f"{group['sent']:,}"
+    yield f"{group['judged_converted']:,}", "" if rate is None else f"{100 * rate:.1f}"
+    bounds = span(conversion["low"], conversion["high"]) if conversion else ""
+    yield f"[{COLOURS[verdict(group)]}]{per_hundred(conversion['estimate'])}[/]" if conversion else "", bounds
+    bounds = f"{revenue['low']:+,.1f} to {revenue['high']:+,.1f}" if revenue else ""
+    yield f"{revenue['estimate']:+,.1f}" if revenue else "", bounds
+    yield money(group["cost"], result["currency"]) if group["cost"] else "", f"{roi['estimate']:+,.1f}" if roi else ""
 
 
 def sentences(results: Sequence[Result]) -> list[str]:
