@@ -9,7 +9,7 @@ from worker.kafka.ends import Reading
 from worker.kafka.standing import LOG_APPEND_TIME, Sight
 
 ENGINE: Any = SimpleNamespace(
-    clock_ms=None, backlog=0, rows=SimpleNamespace(count=0, layout=SimpleNamespace(words=1)),
+    clock_ms=None, backlog=0, users=(), erasures=(), rows=SimpleNamespace(count=0, layout=SimpleNamespace(words=1)),
     version=SimpleNamespace(checked=SimpleNamespace(definitions=SimpleNamespace(version=1), hash="3fa9"), model=None),
 )  # fmt: skip
 

@@ -199,8 +199,9 @@ class Engine:
     ) -> Iterator[tuple[Effects, int | None]]:
         """Take records as `step` does, one UTC day of the partition clock at a time.
 
-        Yields (what followed, the midnight that the clock passes next in ms; None at the end). A model published before
-        the next is asked for takes effect between the days. Of several midnights leapt over at once the first is told.
+        Yields (what followed, the midnight that the clock passes next in ms; None if it passes none yet). A model
+        published before the next is asked for takes effect between the days. Of several midnights leapt over at once
+        the first is told. Where users are retained for a time only, none of a day's records is decoded before that.
         """
         offsets = first_offset
         if isinstance(offsets, int):
@@ -215,12 +216,18 @@ class Engine:
             )  # fmt: skip
             effects.add(self._decoded(batch))
             first = 0
-            for last, midnight_ms in _days(batch, self.clock_ms):
+            for last, midnight_ms in _days(batch, self.clock_ms if stop is None or stop.day is None else None):
                 if last > first:
                     self._take(batch, first, last, due_rows_max, wall_ms, effects)
-                yield effects, midnight_ms
+                yield effects, self._ended_by(batch) if midnight_ms is None else midnight_ms
                 first, effects = last, Effects()
             done, stop = done + batch.read, batch.stop
+
+    def _ended_by(self, batch: Batch) -> int | None:
+        """Return the midnight that a batch has ended at; None if it was for something else."""
+        if batch.stop is None or batch.stop.day is None or self.clock_ms is None:
+            return None
+        return (self.clock_ms // DAY_MS + 1) * DAY_MS
 
     def _take(self, batch: Batch, first: int, last: int, due_rows_max: int, wall_ms: int, effects: Effects) -> None:
         """Take records [first, last) of a batch."""
