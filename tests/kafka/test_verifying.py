@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from schemas.models import Snapshot
 from tests.kafka.secured import shoal
 from tests.support import random_definitions
 from tests.support.kafka import meddling
@@ -17,24 +18,29 @@ from tests.support.kafka.broker import Broker
 from tests.support.kafka.deployment import Deployment, events, run
 from worker.core.changelog import ROW, USER, Point, sealed
 from worker.errors import WrongUsage
+from worker.kafka.writing import append
 from worker.operations import verifying
 from worker.operations.commanding import tick
 from worker.operations.verifying import Verdict, verify
 
 EVERYBODY = 1_000
-RECORDS = 1_200
+RECORDS = 800
 
 
 @pytest.fixture(scope="module")
 def shop(broker: Broker) -> Iterator[Deployment]:
-    """A deployment that has read all there is, under two versions of random definitions, and whose worker has ended."""
+    """A deployment that has read all there is, under two versions of random definitions and a model, and has ended."""
     rng = random.Random(5)
-    first = random_definitions.definitions(rng, model=False)
+    first = {**random_definitions.definitions(rng), "retention": {"users_max": EVERYBODY}}
+    first["segments"] += [{"id": "ways", "clusters": True}]
+    model = Snapshot.model_validate(random_definitions.snapshot(rng))
     log = events(7, RECORDS)
     with Deployment(broker, f"t{secrets.token_hex(3)}.", definitions=first) as made:
         made.feed(log[: RECORDS // 2])
         worker = made.start_worker()
         made.wait_until_read()
+        run(append(made.settings, "models", "1", model))
+        worker.wait_for("A version takes effect.", made.partitions)
         made.publish(random_definitions.changed(rng, first))
         made.feed(log[RECORDS // 2 :])
         made.wait_until_read()

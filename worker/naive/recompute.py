@@ -5,10 +5,12 @@ by the wall each record brings its own time, and those of others aren't even rea
 spec alone: whoever has a record that it can't read, or that only another vendor's rule understands, is in doubt.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from worker.naive.calendar import DAY_MS
+from worker.naive.conditions import Read
 from worker.naive.decode import NULL_KEY, Event, Names
 from worker.naive.twin import Twin
 from worker.naive.user import User
@@ -28,7 +30,7 @@ class Recomputation:
                  chosen: Callable[[str], bool], foreign: Collection[str], erased: Callable[[str], float | None],
                  **place: Any) -> None:  # fmt: skip
         """`erased` says up to when a user's records are ignored (ms), infinite for good, None if she isn't erased."""
-        self.limited = False  # whether there was a limit on users, which can't be seen in a part of them
+        self._users_max = math.inf  # the lowest limit on users there was, which can't be seen in a part of them
         self.twin = Twin(self._unlimited(definitions), definition_hash, model=model, **place)
         self.twin.keeps = self._keeps
         self.twin.erased = _Erased(erased)
@@ -62,7 +64,7 @@ class Recomputation:
 
     def _unlimited(self, definitions: dict[str, Any]) -> dict[str, Any]:
         retention = dict(definitions.get("retention") or {})
-        self.limited = retention.pop("users_max", None) is not None or self.limited
+        self._users_max = min(self._users_max, retention.pop("users_max", math.inf))
         return {**definitions, "retention": retention}
 
     def advance(self, clock_ms: int | None) -> None:
@@ -86,6 +88,10 @@ class Recomputation:
         """Let time pass for everyone."""
         self.twin.tick(until_ms)
 
+    def may_be_limited(self, *, whole: bool) -> bool:
+        """Whether anybody may have been forgotten for a limit on users; `whole`: in a log read from its start."""
+        return self._users_max < (len(self.first_seen) if whole else math.inf)
+
     def memberships(self) -> dict[str, dict[str, Any]]:
         """Return where everybody is who was chosen and has had a transition."""
         return {record["user_id"]: record for record in self.twin.memberships()}
@@ -99,6 +105,10 @@ class Recomputation:
             found[f"{leaf.id} enter"] = user.reason(leaf.enter)
             if leaf.exit is not None:
                 found[f"{leaf.id} exit"] = user.reason(leaf.exit)
+        for segment in user.rules.segments:
+            if segment.clusters:
+                present = next((name for name in user.members if name.startswith(f"{segment.id}:")), segment.id)
+                found[f"{present} enter"] = [{"clause": "cluster()", "value": user.value(Read("cluster"))}]
         return found
 
     def _forget(self) -> None:

@@ -270,7 +270,7 @@ def _compared(live: Live, recomputed: Recomputation, told: Mapping[str, Mapping[
         if found and user_id in recomputed.in_doubt:
             verdict.not_judged["not_understood"] += 1
             continue
-        if found and recomputed.limited:
+        if found and recomputed.may_be_limited(whole=whole):
             verdict.not_judged["limited"] += 1
             continue
         state = _of_topic(live.told.get(user_id), told.get(user_id, {}))
