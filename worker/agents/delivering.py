@@ -15,11 +15,11 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.control import EraseCommand
 from worker.kafka import clients
-from worker.kafka.beginning import over_size
+from worker.kafka.committing import commit
 from worker.kafka.context import Context
+from worker.kafka.gaps import leave_gaps
 from worker.kafka.outbox import Outbox
-from worker.kafka.transaction import TooLarge, Transactions
-from worker.observe.logs import log
+from worker.kafka.transaction import Transactions
 from worker.observe.sinks import SinkMetrics
 from worker.sinks.lane import Lane
 from worker.sinks.parcels import Outcome, Received
@@ -28,6 +28,7 @@ __all__ = ["CLOSE_SECONDS_MAX", "Delivering"]
 
 WAIT_MS = 200
 COMMIT_SECONDS = 0.5
+GAP = "Records were deleted before they were delivered; what is left is delivered."
 CLOSE_SECONDS_MAX = 8.0  # for requests under way when the partition is given up
 
 
@@ -111,7 +112,7 @@ class Delivering:
         try:
             found = await self._consumer.getmany(*room, timeout_ms=WAIT_MS, max_records=min(room.values()))
         except OffsetOutOfRangeError:
-            await self._after_a_gap()
+            await leave_gaps(self._consumer, "sinks", GAP)
             return
         for place, records in found.items():
             self._lanes[place].take([self._received(place, record) for record in records])
@@ -120,32 +121,15 @@ class Delivering:
         topic = self._lanes[place].sink.topic
         return Received(topic, place.partition, record.offset, record.timestamp, record.key or b"", record.value or b"")
 
-    async def _after_a_gap(self) -> None:
-        """Go on at the first record that is there where the next one isn't: retention was faster."""
-        places = list(self._lanes)
-        begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
-        for place in places:
-            offset = await self._consumer.position(place)
-            if not begins[place] <= offset <= ends[place]:
-                log("sinks").error(
-                    "Records were deleted before they were delivered; what is left is delivered.", topic=place.topic,
-                    partition=place.partition, records=max(0, begins[place] - offset),
-                )  # fmt: skip
-                self._consumer.seek(place, begins[place])
-
     async def _commit(self) -> None:
         offsets = {place: await self._offset(place, lane) for place, lane in self._lanes.items()}
         moved = {place: offset for place, offset in offsets.items() if offset != self._saved.get(place)}
         if not moved:
             self.committed_at = time.monotonic()
             return
-        membership, outbox = self.context.membership, self._outbox([outcome for _, outcome in self._through])
+        outbox = self._outbox([outcome for _, outcome in self._through])
         copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
-        async with membership.lock(self.partition):
-            try:
-                await self._transactions.commit(outbox, copies, lambda: self.partition in membership.owned)
-            except TooLarge as refused:
-                raise over_size(self.partition, str(refused)) from refused
+        await commit(self.context, self._transactions, outbox, copies)
         self.committed_at, self._saved = time.monotonic(), offsets
         self.metrics.settled((sink, outcome.result) for sink, outcome in self._through)
         self._through = []

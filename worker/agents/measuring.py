@@ -19,7 +19,7 @@ from schemas.control import EraseCommand, Receipt, Removed
 from worker.core.effects import iso, short_hash
 from worker.core.pseudonyms import Pseudonyms
 from worker.kafka import steps
-from worker.kafka.beginning import over_size
+from worker.kafka.committing import commit
 from worker.kafka.context import Context
 from worker.kafka.control import Issued, versions_in
 from worker.kafka.following import latest
@@ -29,7 +29,7 @@ from worker.kafka.merged_input import MergedInput, Reading
 from worker.kafka.merging import Arrived
 from worker.kafka.outbox import Outbox
 from worker.kafka.steps import Step
-from worker.kafka.transaction import TooLarge, Transactions
+from worker.kafka.transaction import Transactions
 from worker.lift.designs import programme_of, terms_of
 from worker.lift.ledger import Ledger
 from worker.lift.records import Decided, Observed, Record, instant_ms, read
@@ -196,7 +196,7 @@ class Measuring:
         return self._unsaved and (waited or bool(self._receipts) or len(self._ledger.changed) > USERS_MAX)
 
     async def _commit(self, results: list[dict[str, Any]]) -> None:
-        membership, offsets = self.context.membership, await self._input.offsets()
+        offsets = await self._input.offsets()
         self.progress.offsets = self._input.by_topic(offsets)
         outbox = Outbox(self.settings.topic_prefix)
         outbox.take_results(results)
@@ -204,11 +204,7 @@ class Measuring:
             outbox.take_receipt(receipt.model_dump())
         outbox.take_counted(self._changes())
         copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
-        async with membership.lock(PARTITION):
-            try:
-                await self._transactions.commit(outbox, copies, lambda: PARTITION in membership.owned)
-            except TooLarge as refused:
-                raise over_size(PARTITION, str(refused)) from refused
+        await commit(self.context, self._transactions, outbox, copies)
         self.committed_at, self._unsaved = time.monotonic(), False
         self._receipts.clear()
         self._tell(results)

@@ -56,17 +56,11 @@ class TrainingTask(PartitionTask):
             log("trainer").error("What was learnt is of no use to this release: it learns anew.", error=error)
             progress = Progress(version=progress.version, frozen=progress.frozen)
             learning = await asyncio.to_thread(taught, published, {})
+        forgetting = Forgetting(Pseudonyms(settings.pseudonym_keys))
         training = Training(
-            self.context,
-            self._metrics,
-            self._transactions,
-            learning,
-            published,
-            progress,
-            list(models),
-            self._breaking,
-            forgetting := Forgetting(Pseudonyms(settings.pseudonym_keys)),
-        )
+            self.context, self._metrics, self._transactions, learning, published, progress, list(models),
+            self._breaking, forgetting,
+        )  # fmt: skip
         commands = await _commands(settings)
         for issued in commands.commands:
             if issued.offset < progress.commands_offset:

@@ -19,7 +19,7 @@ from schemas.models import SNAPSHOT_BYTES_MAX
 from worker.agents.forgetting import Forgetting
 from worker.agents.lessons import READINGS, Breaking, lesson
 from worker.kafka import steps
-from worker.kafka.beginning import over_size
+from worker.kafka.committing import commit
 from worker.kafka.context import Context
 from worker.kafka.control import Issued, Published
 from worker.kafka.kept_state import changes
@@ -28,7 +28,7 @@ from worker.kafka.merged_input import MergedInput
 from worker.kafka.merging import Arrived
 from worker.kafka.outbox import Outbox
 from worker.kafka.steps import Step
-from worker.kafka.transaction import TooLarge, Transactions
+from worker.kafka.transaction import Transactions
 from worker.language.wanted import wanted
 from worker.learning.inputs import Sample
 from worker.learning.learning import Learning
@@ -184,17 +184,13 @@ class Training:
         return time.monotonic() - self.committed_at >= self.settings.trainer_commit_interval_ms / 1000
 
     async def _commit(self, model: dict[str, Any] | None) -> None:
-        membership, offsets = self.context.membership, await self._input.offsets()
+        offsets = await self._input.offsets()
         self.progress.offsets = self._input.by_topic(offsets)
         decisions = self._learning.decisions()  # before they are part of what is kept, to be told again
         parts, report = await asyncio.to_thread(self._known)
         outbox = self._outbox(model, parts)
         copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
-        async with membership.lock(PARTITION):
-            try:
-                await self._transactions.commit(outbox, copies, lambda: PARTITION in membership.owned)
-            except TooLarge as refused:
-                raise over_size(PARTITION, str(refused)) from refused
+        await commit(self.context, self._transactions, outbox, copies)
         self.committed_at, self._unsaved = time.monotonic(), False
         self._breaking.passed()
         self._forgetting.receipts.clear()

@@ -14,12 +14,14 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from worker.kafka import clients
 from worker.kafka.following import partitions_of
+from worker.kafka.gaps import leave_gaps
 from worker.kafka.merging import Arrived, Merging
 from worker.observe.logs import log
 from worker.settings import Settings
 
 __all__ = ["MergedInput", "Offsets", "Reading"]
 
+GAP = "Records were deleted before they were read; the rest is read."
 WAIT_MS = 200
 LOOK_SECONDS = 2.0
 HELD_MAX = 1_000  # records of a partition that wait for the others; no more are fetched of it meanwhile
@@ -79,7 +81,7 @@ class MergedInput:
         try:
             found = await self._consumer.getmany(*wanted, timeout_ms=WAIT_MS, max_records=records_max)
         except OffsetOutOfRangeError:
-            await self._after_a_gap()
+            await leave_gaps(self._consumer, "input", GAP)
             return
         for place, records in found.items():
             self._merging.put(place, [self._arrived(self._topics[place.topic], record) for record in records])
@@ -124,20 +126,6 @@ class MergedInput:
             ends = await self._consumer.end_offsets(list(offsets))
             self.lag_records = sum(max(0, ends[place] - offset) for place, offset in offsets.items())
             self._looked_at = time.monotonic()
-
-    async def _after_a_gap(self) -> None:
-        """Go on at the first record that is there where the next one isn't: deleted, or the topic was made anew."""
-        places = list(self._consumer.assignment())
-        begins = await self._consumer.beginning_offsets(places)
-        ends = await self._consumer.end_offsets(places)
-        for place in places:
-            offset = await self._consumer.position(place)
-            if not begins[place] <= offset <= ends[place]:
-                log("input").error(
-                    "Records were deleted before they were read; the rest is read.", topic=place.topic,
-                    partition=place.partition, records=max(0, begins[place] - offset),
-                )  # fmt: skip
-                self._consumer.seek(place, begins[place])
 
     async def close(self) -> None:
         """Put it away."""

@@ -161,7 +161,7 @@ class Points:
         if wall_ms - ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
             return  # nobody waits any more
         engine = self.engine
-        found = privacy.export(engine, command)
+        found = engine.export(command.user_id)
         turn.answers.append(answer(command.id, engine.partition, engine.partitions, found, wall_ms).model_dump())
         receipt = privacy.export_receipt(engine, command, self.settings, wall_ms, found=found is not None)
         turn.receipts.append(receipt.model_dump())

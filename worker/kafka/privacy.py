@@ -4,8 +4,6 @@ The rule: a request comes to every partition, since nobody recomputes whose part
 at a point of its log, in one transaction with its receipt. No log and no receipt has a user's id.
 """
 
-from typing import Any
-
 from schemas.control import EraseCommand, ExportCommand, Kept, Receipt, Removed
 from schemas.topics import FOREVER_MS, TOPICS
 from worker.core.changelog import Point
@@ -17,7 +15,7 @@ from worker.core.records import Effects
 from worker.core.timestamps import time_ms
 from worker.settings import Settings
 
-__all__ = ["erase", "erase_point", "erased_by", "export", "export_receipt", "ms"]
+__all__ = ["erase", "erase_point", "erased_by", "export_receipt", "ms"]
 
 Request = EraseCommand | ExportCommand
 
@@ -57,11 +55,6 @@ def erase(engine: Engine, command: EraseCommand, erased: Erased, settings: Setti
     )
     found = bool(effects.forgotten)
     return effects, _receipt(engine, command, erased, settings, wall_ms, found=found, removed=removed)
-
-
-def export(engine: Engine, command: ExportCommand) -> dict[str, Any] | None:
-    """Return all that the partition knows of a user; None if nothing."""
-    return engine.export(command.user_id)
 
 
 def export_receipt(engine: Engine, command: ExportCommand, settings: Settings, wall_ms: int, *, found: bool) -> Receipt:

@@ -18,14 +18,15 @@ from worker.core.effects import iso
 from worker.core.engine import Engine
 from worker.core.records import Effects
 from worker.kafka import steps
-from worker.kafka.beginning import over_gap, over_size, over_timestamps, unless_grown
+from worker.kafka.beginning import over_gap, over_timestamps, unless_grown
+from worker.kafka.committing import commit
 from worker.kafka.context import Context
 from worker.kafka.outbox import Outbox
 from worker.kafka.points import Points, Turn
 from worker.kafka.standing import LOG_APPEND_TIME, Sight
 from worker.kafka.steps import Step
 from worker.kafka.suspects import EngineFault, Records, Suspects
-from worker.kafka.transaction import TooLarge, Transactions
+from worker.kafka.transaction import Transactions
 from worker.observe.logs import log
 
 __all__ = ["Running"]
@@ -174,15 +175,10 @@ class Running:
     # Commit.
 
     async def _commit(self, turn: Turn, records: Records, next_offset: int) -> None:
-        membership, partition = self.context.membership, self.place.partition
         outbox = self._outbox(turn, records, next_offset)
         offsets = {self.place: OffsetAndMetadata(next_offset, f"partitions={self.context.partitions}")}
         started = time.monotonic()
-        async with membership.lock(partition):
-            try:
-                await self._transactions.commit(outbox, offsets, lambda: partition in membership.owned)
-            except TooLarge as refused:
-                raise over_size(partition, str(refused)) from refused
+        await commit(self.context, self._transactions, outbox, offsets)
         self.committed_at = time.monotonic()
         self.next_offset = next_offset
         self._suspects.passed(next_offset)

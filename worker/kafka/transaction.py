@@ -3,7 +3,7 @@
 The order of a commit, numbered as in `steps.py`:
 
     B3  begin
-    B4  send: every topic's records as prepared batches, to the partition's number
+    B4  send: every topic's records as prepared batches, to the partition's number, or to the only partition there is
     B5  wait for every send; one that failed ends it (aiokafka would commit all the same)
     B6  the group's copy of the offset, with a note beside it
     B7  still ours? A revoked partition commits nothing
@@ -30,12 +30,13 @@ from aiokafka.errors import (
     NodeNotReadyError,
 )
 
+from schemas.topics import BY_NAME
 from worker.kafka import clients, steps
 from worker.kafka.outbox import Outbox, Outgoing
 from worker.kafka.steps import Step
 from worker.settings import Settings
 
-__all__ = ["InDoubt", "NoLongerOurs", "TooLarge", "Transactions"]
+__all__ = ["InDoubt", "NoLongerOurs", "Offsets", "TooLarge", "Transactions"]
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 Sends = list[tuple[str, asyncio.Future[object]]]  # topics and what will be acknowledged
@@ -131,24 +132,19 @@ class Transactions:
     async def _send_all(self, producer: AIOKafkaProducer, outbox: Outbox) -> Sends:
         sends: Sends = []
         try:
-            for topic, batch in self._batches(producer, outbox):
-                sends.append((topic, await self._send(producer, topic, batch)))
+            for name, batch in self._batches(producer, outbox):
+                topic, partition = self.settings.topic(name), 0 if BY_NAME[name].partitions == "one" else self.partition
+                sends.append((topic, await producer.send_batch(batch, topic, partition=partition)))
         except IllegalOperation:
             await _all_of(sends)  # the transaction broke between two sends: what broke it, an earlier one says
             raise
         return sends
 
-    async def _send(self, producer: AIOKafkaProducer, topic: str, batch: object) -> asyncio.Future[object]:
-        of_all = topic in {self.settings.topic(name) for name in ("answers", "receipts")}
-        partition = 0 if of_all else self.partition
-        sent: asyncio.Future[object] = await producer.send_batch(batch, topic, partition=partition)
-        return sent
-
     def _batches(self, producer: AIOKafkaProducer, outbox: Outbox) -> Iterator[tuple[str, object]]:
         for name, records in outbox.records.items():
             self._records += len(records)
             for batch in _prepared(producer, records):
-                yield self.settings.topic(name), batch
+                yield name, batch
 
     async def discard(self) -> None:
         """Put the producer away; what it had open is aborted by the next fencing, or by the broker's timeout."""

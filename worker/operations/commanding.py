@@ -6,13 +6,12 @@ whoever asked knows when all have spoken.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from aiokafka import AIOKafkaConsumer
 
 from schemas.control import (
     Answer,
+    AnyCommand,
     CampaignCommand,
     Command,
     ExplainCommand,
@@ -31,10 +30,13 @@ from worker.language.vocabulary import nearest
 from worker.operations.publishing import configuration_of, newest
 from worker.settings import Settings
 
-__all__ = ["Question", "ask", "brake", "explain_command", "hold_models", "identity", "pauses", "status_command", "tick"]
+__all__ = [
+    "Progress", "Question", "ask", "brake", "explain_command", "gather", "hold_models", "identity", "pauses",
+    "status_command", "tick",
+]  # fmt: skip
 
 Question = ExplainCommand | ExportCommand | StatusCommand
-Progress = Callable[[int, int | None, int], None]  # answers so far, how many there will be, answers so far
+Progress = Callable[[int, int | None, int], None]  # replies so far, how many there will be, replies so far
 POLL_MS = 100
 
 
@@ -103,26 +105,41 @@ async def ask(
     Where a user is asked for, the answer of the partition that knows her ends the waiting.
     """
     answers: dict[int, Answer | None] = dict.fromkeys(range(await input_partitions(settings)))
-    clock = asyncio.get_running_loop().time
-    async with reader(settings) as reading:
-        spans = await spans_of(reading, settings.topic("answers"))
-        reading.assign(list(spans))
-        for partition, span in spans.items():
-            reading.seek(partition, span.end)
-        await append(settings, "commands", question.id, question)
-        deadline = clock() + seconds_max
-        while not _is_answered(question, answers) and clock() < deadline:
-            answers |= {given.partition: given for given in await _polled(reading, question)}
-            if progress:
-                count = len(answers) - list(answers.values()).count(None)
-                progress(count, len(answers), count)
+
+    def take(value: bytes) -> None:
+        given = Answer.model_validate_json(value)
+        answers[given.partition] = given
+
+    await gather(
+        settings, "answers", question, take, answers, lambda: _is_answered(question, answers), seconds_max, progress
+    )
     return answers
 
 
-async def _polled(reading: AIOKafkaConsumer, question: Question) -> list[Answer]:
-    polled = await reading.getmany(timeout_ms=POLL_MS)
-    records = [record for records in polled.values() for record in records]
-    return [Answer.model_validate_json(record.value) for record in records if record.key == question.id.encode()]
+async def gather(
+    settings: Settings, topic: str, command: AnyCommand, take: Callable[[bytes], None],
+    replies: Mapping[Any, object], is_enough: Callable[[], bool], seconds_max: float, progress: Progress | None,
+) -> None:  # fmt: skip
+    """Give a command, and take what is written about it to a topic until that is enough, or the time is up.
+
+    `replies` is what `take` fills: None stands for those who haven't replied.
+    """
+    clock = asyncio.get_running_loop().time
+    async with reader(settings) as reading:
+        spans = await spans_of(reading, settings.topic(topic))
+        reading.assign(list(spans))
+        for partition, span in spans.items():
+            reading.seek(partition, span.end)
+        await append(settings, "commands", command.id, command)
+        deadline = clock() + seconds_max
+        while not is_enough() and clock() < deadline:
+            for records in (await reading.getmany(timeout_ms=POLL_MS)).values():
+                for record in records:
+                    if record.key == command.id.encode():
+                        take(record.value)
+            if progress:
+                count = len(replies) - list(replies.values()).count(None)
+                progress(count, len(replies), count)
 
 
 def _is_answered(question: Question, answers: dict[int, Answer | None]) -> bool:

@@ -4,11 +4,8 @@ The rule: a request is carried out by each partition, by the trainer and by lift
 receipt isn't there; who doesn't run now does it when it comes back.
 """
 
-import asyncio
-from collections.abc import Callable
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer
 from pydantic import ValidationError
 
 from schemas.control import Answer, EraseCommand, ExportCommand, Receipt
@@ -17,14 +14,10 @@ from worker.errors import WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import spans_of
 from worker.kafka.topics import input_partitions
-from worker.kafka.writing import append
-from worker.operations.commanding import ask, identity
+from worker.operations.commanding import Progress, ask, gather, identity
 from worker.settings import Settings
 
 __all__ = ["Place", "erase", "export", "pseudonym"]
-
-POLL_MS = 100
-Progress = Callable[[int, int | None, int], None]  # receipts so far, how many there will be, receipts so far
 
 
 class Place(NamedTuple):
@@ -34,11 +27,7 @@ class Place(NamedTuple):
     partition: int
 
     def __str__(self) -> str:
-        return (
-            f"partition {self.partition}"
-            if self.role == "worker"
-            else {"lift": "lift"}.get(self.role, f"the {self.role}")
-        )
+        return {"worker": f"partition {self.partition}", "trainer": "the trainer"}.get(self.role, self.role)
 
 
 def pseudonym(settings: Settings, user_id: str) -> str:
@@ -58,19 +47,14 @@ async def erase(
     except ValidationError as error:
         raise WrongUsage(f"{user_id!r} is no user id: give one as memberships has it.") from error
     receipts = await _places(settings)
-    clock = asyncio.get_running_loop().time
-    async with reader(settings) as reading:
-        spans = await spans_of(reading, settings.topic("receipts"))
-        reading.assign(list(spans))
-        for partition, span in spans.items():
-            reading.seek(partition, span.end)
-        await append(settings, "commands", command.id, command)
-        deadline = clock() + seconds_max
-        while None in receipts.values() and clock() < deadline:
-            receipts |= {Place(given.role, given.partition): given for given in await _polled(reading, command.id)}
-            if progress:
-                count = len(receipts) - list(receipts.values()).count(None)
-                progress(count, len(receipts), count)
+
+    def take(value: bytes) -> None:
+        given = Receipt.model_validate_json(value)
+        receipts[Place(given.role, given.partition)] = given
+
+    await gather(
+        settings, "receipts", command, take, receipts, lambda: None not in receipts.values(), seconds_max, progress
+    )
     return receipts
 
 
@@ -83,12 +67,6 @@ async def _places(settings: Settings) -> dict[Place, Receipt | None]:
             if any(span.end for span in spans.values()):
                 places.append(Place(role, 0))
     return dict.fromkeys(places)
-
-
-async def _polled(reading: AIOKafkaConsumer, command_id: str) -> list[Receipt]:
-    polled = await reading.getmany(timeout_ms=POLL_MS)
-    records = [record for records in polled.values() for record in records]
-    return [Receipt.model_validate_json(record.value) for record in records if record.key == command_id.encode()]
 
 
 async def export(
