@@ -8,7 +8,6 @@ topics keep it.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -19,6 +18,7 @@ from worker.kafka.committing import commit
 from worker.kafka.context import Context
 from worker.kafka.gaps import leave_gaps
 from worker.kafka.outbox import Outbox
+from worker.kafka.privacy import ms
 from worker.kafka.transaction import Transactions
 from worker.observe.sinks import SinkMetrics
 from worker.sinks.lane import Lane
@@ -100,8 +100,7 @@ class Delivering:
         for issued in self.context.control.since(self._commands_seen):
             self._commands_seen = issued.offset + 1
             if isinstance(issued.command, EraseCommand):
-                at_ms = round(datetime.fromisoformat(issued.command.requested_at).timestamp() * 1000)
-                self._erased_ms[issued.command.user_id] = at_ms
+                self._erased_ms[issued.command.user_id] = ms(issued.command.requested_at)
 
     async def _read(self) -> None:
         """Take what has come, where there is room; else wait a moment."""

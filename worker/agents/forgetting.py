@@ -3,12 +3,12 @@
 The rule: it knows of erasures what the commands say, which are kept for as long as the samples it learns from.
 """
 
-from schemas.control import EraseCommand, Receipt, Removed
-from worker.core.effects import iso, short_hash
+from schemas.control import EraseCommand, Receipt
+from worker.core.effects import short_hash
 from worker.core.layout import FOREVER
 from worker.core.pseudonyms import Pseudonyms
 from worker.kafka.control import Issued
-from worker.kafka.privacy import erased_by
+from worker.kafka.privacy import erased_by, role_receipt
 from worker.learning.inputs import Observation, Sample
 from worker.learning.learning import Learning
 
@@ -52,15 +52,9 @@ class Forgetting:
         """Have the learning forget who is to be forgotten, and write the receipts."""
         for command in self._asked:
             dropped = learning.forget(lambda what, at_ms, user=command.user_id: short_hash(user, what, at_ms))  # type: ignore[misc]
-            self.receipts.append(self._receipt(command, dropped, wall_ms))
+            receipt = role_receipt(
+                "trainer", command, self._pseudonyms, wall_ms, found=dropped > 0, samples=dropped,
+                not_unlearned=NOT_UNLEARNED,
+            )  # fmt: skip
+            self.receipts.append(receipt)
         self._asked.clear()
-
-    def _receipt(self, command: EraseCommand, dropped: int, wall_ms: int) -> Receipt:
-        return Receipt(
-            id=short_hash(command.id, "trainer"), command_id=command.id, command="erase",
-            subject=self._pseudonyms.of(command.user_id), key_version=self._pseudonyms.version,
-            suppress=command.suppress, role="trainer", partition=0, partitions=1, requested_at=command.requested_at,
-            requested_by=command.requested_by, completed_at=iso(wall_ms), found=dropped > 0,
-            removed=Removed(segments=0, triggers=0, samples=dropped, texts=0, state_bytes=0), kept=[],
-            not_unlearned=NOT_UNLEARNED,
-        )  # fmt: skip

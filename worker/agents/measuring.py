@@ -15,8 +15,7 @@ import msgspec
 from aiokafka import OffsetAndMetadata
 
 from schemas.access import MEASURED_FROM
-from schemas.control import EraseCommand, Receipt, Removed
-from worker.core.effects import iso, short_hash
+from schemas.control import EraseCommand, Receipt
 from worker.core.pseudonyms import Pseudonyms
 from worker.kafka import steps
 from worker.kafka.committing import commit
@@ -28,6 +27,7 @@ from worker.kafka.lift_state import USER, LiftProgress
 from worker.kafka.merged_input import MergedInput, Reading
 from worker.kafka.merging import Arrived
 from worker.kafka.outbox import Outbox
+from worker.kafka.privacy import erased_by, role_receipt
 from worker.kafka.steps import Step
 from worker.kafka.transaction import Transactions
 from worker.lift.designs import programme_of, terms_of
@@ -44,6 +44,7 @@ RECORDS_MAX = 1_000  # at once: some 20 ms
 USERS_MAX = 5_000  # changed, before they are stored
 SHOW_SECONDS = 0.5
 LOOK_SECONDS = 5.0  # between two looks for versions that aren't known
+NOT_UNLEARNED = ["sums over a campaign's users, which have neither id nor trait"]
 BEHIND_MS = 60_000  # what the wall clock is ahead of the records that may still come
 
 
@@ -135,18 +136,12 @@ class Measuring:
 
     def _erase(self, command: EraseCommand) -> None:
         now_ms = self.context.wall.now_ms()
-        found = self._ledger.erase(command.user_id, min(instant_ms(command.requested_at), now_ms))
-        pseudonyms = self._pseudonyms
-        self._receipts.append(
-            Receipt(
-                id=short_hash(command.id, "lift"), command_id=command.id, command="erase",
-                subject=pseudonyms.of(command.user_id), key_version=pseudonyms.version, suppress=command.suppress,
-                role="lift", partition=0, partitions=1, requested_at=command.requested_at,
-                requested_by=command.requested_by, completed_at=iso(now_ms), found=found,
-                removed=Removed(segments=0, triggers=0, samples=0, texts=0, state_bytes=0), kept=[],
-                not_unlearned=["sums over a campaign's users, which have neither id nor trait"] if found else [],
-            )
-        )  # fmt: skip
+        found = self._ledger.erase(command.user_id, erased_by(command, self._pseudonyms, now_ms).until_ms)
+        not_unlearned = NOT_UNLEARNED if found else []
+        receipt = role_receipt(
+            "lift", command, self._pseudonyms, now_ms, found=found, samples=0, not_unlearned=not_unlearned
+        )
+        self._receipts.append(receipt)
 
     # Counting.
 

@@ -4,6 +4,8 @@ The rule: a request comes to every partition, since nobody recomputes whose part
 at a point of its log, in one transaction with its receipt. No log and no receipt has a user's id.
 """
 
+from typing import Literal
+
 from schemas.control import EraseCommand, ExportCommand, Kept, Receipt, Removed
 from schemas.topics import FOREVER_MS, TOPICS
 from worker.core.changelog import Point
@@ -15,7 +17,7 @@ from worker.core.records import Effects
 from worker.core.timestamps import time_ms
 from worker.settings import Settings
 
-__all__ = ["erase", "erase_point", "erased_by", "export_receipt", "ms"]
+__all__ = ["erase", "erase_point", "erased_by", "export_receipt", "ms", "role_receipt"]
 
 Request = EraseCommand | ExportCommand
 
@@ -62,6 +64,19 @@ def export_receipt(engine: Engine, command: ExportCommand, settings: Settings, w
     pseudonyms = engine.erasures.pseudonyms
     subject = Erased(pseudonyms.of(command.user_id), pseudonyms.version, wall_ms)
     return _receipt(engine, command, subject, settings, wall_ms, found=found, removed=None)
+
+
+def role_receipt(role: Literal["trainer", "lift"], command: EraseCommand, pseudonyms: Pseudonyms, wall_ms: int, *,
+                 found: bool, samples: int, not_unlearned: list[str]) -> Receipt:  # fmt: skip
+    """Return the receipt of a role that works alone, which dropped so many samples of a user's."""
+    return Receipt(
+        id=short_hash(command.id, role), command_id=command.id, command=command.command,
+        subject=pseudonyms.of(command.user_id), key_version=pseudonyms.version, suppress=command.suppress,
+        role=role, partition=0, partitions=1, requested_at=command.requested_at, requested_by=command.requested_by,
+        completed_at=iso(wall_ms), found=found,
+        removed=Removed(segments=0, triggers=0, samples=samples, texts=0, state_bytes=0), kept=[],
+        not_unlearned=not_unlearned,
+    )  # fmt: skip
 
 
 def _receipt(engine: Engine, command: Request, subject: Erased, settings: Settings, wall_ms: int, *, found: bool,
