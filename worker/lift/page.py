@@ -5,7 +5,6 @@ The rule: whatever comes from records is escaped, and a content security policy 
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import groupby
 from typing import Any
 
 from worker.lift.plots import forest, over_time
@@ -50,7 +49,8 @@ svg .band{fill:var(--open);opacity:.18}svg .line{fill:none;stroke:var(--open);st
 caption{text-align:left;font-weight:600;padding:.8rem 0 .3rem}th,td{padding:.32rem .6rem;text-align:right;
 border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left;padding-left:0}
 thead th{color:var(--soft);font-weight:600}footer{padding-bottom:3rem;color:var(--soft);font-size:.9rem}
-.pages{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:1rem}
+.pages{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr));gap:1rem}
+.pages svg{min-width:0}
 @media(max-width:40rem){section{padding:1rem}h1{font-size:1.4rem}}
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -111,13 +111,18 @@ def _forest(variants: Sequence[Result]) -> str:
 
 
 def _history(result: Result) -> str:
-    by_variant = sorted(result["history"], key=lambda point: (point["variant"] or "", point["at"]))
+    """How the lift of each variant developed, all within the same bounds, so that they can be compared."""
+    points = result["history"]
+    low = min((0.0, *(point["conversion"]["low"] for point in points)))
+    high = max((0.0, *(point["conversion"]["high"] for point in points)))
     figures = []
-    for variant, points in groupby(by_variant, key=lambda point: point["variant"]):
-        series = list(points)
+    for group in result["groups"]:
+        series = (
+            [point for point in points if point["variant"] == group["variant"]] if group["arm"] == "variant" else []
+        )
         if len(series) > 1:
-            name = variant or "reached"
-            figures.append(f"<figure><figcaption>{escape(name)}</figcaption>{over_time(series, name)}</figure>")
+            name, picture = variant_name(group), over_time(series, variant_name(group), low, high)
+            figures.append(f"<figure><figcaption>{escape(name)}</figcaption>{picture}</figure>")
     if not figures:
         return ""
     return f'<h3>From day to day, of 100 users</h3><div class="pages">{"".join(figures)}</div>'

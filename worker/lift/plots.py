@@ -18,19 +18,19 @@ __all__ = ["forest", "over_time"]
 WIDTH = 640
 LABELS, VALUES = 132, 150  # px to the left and to the right of the plot
 ROW = 34
-HEIGHT = 170
+NARROW, HEIGHT = 430, 170  # px of how a lift developed: two stand side by side
 TICKS = 5
-MARGIN_LEFT, MARGIN_TOP, MARGIN_BOTTOM = 48, 12, 26
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 40, 12, 12, 26
 
 Interval = Mapping[str, float]
 
 
 class Scale:
-    """From values to px, linearly."""
+    """From values to px, linearly; `margin` is what is left free at either end, as a share of the spread."""
 
-    def __init__(self, low: float, high: float, begin: float, end: float) -> None:
+    def __init__(self, low: float, high: float, begin: float, end: float, margin: float = 0.06) -> None:
         spread = high - low or 1.0
-        self.low, self.high = low - 0.06 * spread, high + 0.06 * spread
+        self.low, self.high = low - margin * spread, high + margin * spread
         self._begin, self._per_unit = begin, (end - begin) / (self.high - self.low)
 
     def __call__(self, value: float) -> float:
@@ -62,7 +62,7 @@ def forest(groups: Sequence[Mapping[str, Any]]) -> str:
         f"{variant_name(group)} {per_hundred(interval['estimate'])}, {span(interval['low'], interval['high'])}"
         for group, interval in zip(groups, intervals, strict=True)
     )
-    return _svg(height, f"Lift per 100 users: {said}", parts)
+    return _svg(WIDTH, height, f"Lift per 100 users: {said}", parts)
 
 
 def _grid(x: Scale, bottom: float) -> str:
@@ -91,17 +91,13 @@ def _row(x: Scale, y: float, name: str, interval: Interval) -> str:
     )
 
 
-def over_time(points: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Return how one variant's lift developed; at least two points, oldest first."""
+def over_time(points: Sequence[Mapping[str, Any]], name: str, low: float, high: float) -> str:
+    """Return how one variant's lift developed; at least two points, oldest first, within `low` to `high`."""
     times = [instant_ms(point["at"]) for point in points]
     intervals = [point["conversion"] for point in points]
-    x = Scale(times[0], times[-1], MARGIN_LEFT, WIDTH - 12)
-    x.low, x.high = float(times[0]), float(times[-1])
-    y = Scale(
-        min(0.0, *(i["low"] for i in intervals)), max(0.0, *(i["high"] for i in intervals)),
-        HEIGHT - MARGIN_BOTTOM, MARGIN_TOP,
-    )  # fmt: skip
-    columns = [_column(time, times) for time in times]
+    x = Scale(times[0], times[-1], MARGIN_LEFT, NARROW - MARGIN_RIGHT, margin=0.0)
+    y = Scale(low, high, HEIGHT - MARGIN_BOTTOM, MARGIN_TOP)
+    columns = list(map(x, times))
     upper = [f"{at},{y(i['high'])}" for at, i in zip(columns, intervals, strict=True)]
     lower = [f"{at},{y(i['low'])}" for at, i in zip(columns, intervals, strict=True)]
     line = " ".join(f"{at},{y(i['estimate'])}" for at, i in zip(columns, intervals, strict=True))
@@ -114,19 +110,14 @@ def over_time(points: Sequence[Mapping[str, Any]], name: str) -> str:
     ]
     last = intervals[-1]
     label = f"{name}, from day to day, at last {per_hundred(last['estimate'])}, {span(last['low'], last['high'])}"
-    return _svg(HEIGHT, label, parts)
-
-
-def _column(time: int, times: Sequence[int]) -> float:
-    share = (time - times[0]) / ((times[-1] - times[0]) or 1)
-    return round(MARGIN_LEFT + share * (WIDTH - 12 - MARGIN_LEFT), 1)
+    return _svg(NARROW, HEIGHT, label, parts)
 
 
 def _levels(y: Scale) -> list[str]:
-    found = []
+    found, end = [], NARROW - MARGIN_RIGHT
     for value in y.ticks():
         kind = "zero" if abs(value) < 1e-12 else "grid"
-        found.append(f'<line class="{kind}" x1="{MARGIN_LEFT}" x2="{WIDTH - 12}" y1="{y(value)}" y2="{y(value)}"/>')
+        found.append(f'<line class="{kind}" x1="{MARGIN_LEFT}" x2="{end}" y1="{y(value)}" y2="{y(value)}"/>')
         found.append(f'<text class="axis" x="{MARGIN_LEFT - 6}" y="{y(value) + 4}" text-anchor="end">'
                      f"{_tick(value)}</text>")  # fmt: skip
     return found
@@ -136,8 +127,8 @@ def _date(x: float, at: str, anchor: str) -> str:
     return f'<text class="axis" x="{x}" y="{HEIGHT - 6}" text-anchor="{anchor}">{escape(at[:10])}</text>'
 
 
-def _svg(height: float, label: str, parts: Sequence[str]) -> str:
+def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}" '
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
         f'preserveAspectRatio="xMidYMid meet">{"".join(parts)}</svg>'
     )
