@@ -83,7 +83,7 @@ def _section(result: Result) -> str:
     warned = "".join(f'<p class="warn" role="alert"><b>Careful.</b>{escape(said)}</p>' for said in warnings(result))
     return (
         f'<section><h2>{escape(title_of(result))}</h2><p class="soft">{escape(_about(result))}</p>{warned}'
-        f'<ul class="says">{says}</ul>{_forest(variants)}{_history(result)}{_arms(result)}{_money(result, variants)}'
+        f'<ul class="says">{says}</ul>{_forest(variants)}{_history(result, variants)}{_arms(result)}{_money(result, variants)}'
         f"{_earlier(result)}</section>"
     )
 
@@ -110,16 +110,14 @@ def _forest(variants: Sequence[Result]) -> str:
     )
 
 
-def _history(result: Result) -> str:
+def _history(result: Result, variants: Sequence[Result]) -> str:
     """How the lift of each variant developed, all within the same bounds, so that they can be compared."""
     points = result["history"]
     low = min((0.0, *(point["conversion"]["low"] for point in points)))
     high = max((0.0, *(point["conversion"]["high"] for point in points)))
     figures = []
-    for group in result["groups"]:
-        series = (
-            [point for point in points if point["variant"] == group["variant"]] if group["arm"] == "variant" else []
-        )
+    for group in variants:
+        series = [point for point in points if point["variant"] == group["variant"]]
         if len(series) > 1:
             name, picture = variant_name(group), over_time(series, variant_name(group), low, high)
             figures.append(f"<figure><figcaption>{escape(name)}</figcaption>{picture}</figure>")
