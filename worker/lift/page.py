@@ -83,8 +83,8 @@ def _section(result: Result) -> str:
     warned = "".join(f'<p class="warn" role="alert"><b>Careful.</b>{escape(said)}</p>' for said in warnings(result))
     return (
         f'<section><h2>{escape(title_of(result))}</h2><p class="soft">{escape(_about(result))}</p>{warned}'
-        f'<ul class="says">{says}</ul>{_forest(variants)}{_history(result, variants)}{_arms(result)}{_money(result, variants)}'
-        f"{_earlier(result)}</section>"
+        f'<ul class="says">{says}</ul>{_forest(variants)}{_history(result, variants)}'
+        f"{_arms(result)}{_money(result, variants)}{_earlier(result)}</section>"
     )
 
 
