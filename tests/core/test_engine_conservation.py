@@ -137,7 +137,7 @@ def test_outputs_that_fill_up_lose_nothing() -> None:
         for n, event in enumerate(["Product Added", "Product Removed"] * 500)
     ]
     pair.step([Record(payload, b"u", 0) for payload in payloads])
-    assert len(pair.twin.transitions) == 20_000 > len(pair.engine._outputs.transitions)
+    assert len(pair.twin.transitions) == 20_000 > len(pair.engine._pass.outputs.transitions)
     pair.assert_equal()
 
 

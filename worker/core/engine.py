@@ -14,27 +14,23 @@ import numpy as np
 
 from schemas.models import Snapshot
 from schemas.outputs import PAYLOAD_KEPT
-from worker.core import funnel, retention, saving
-from worker.core.batch import CLOCK, REPAIRS, SLOT, Batch, DeadLetter, Stop
+from worker.core import retention, saving
+from worker.core.batch import CLOCK, SLOT, Batch, DeadLetter, Stop
+from worker.core.compiled_pass import EVERYTHING, CompiledPass
 from worker.core.decode import Decoder
 from worker.core.effects import RecordWriter
 from worker.core.erasures import Erased, Erasures
 from worker.core.explain import explain
 from worker.core.export import columns_of
-from worker.core.handles import handle
 from worker.core.interning import Strings, Users
 from worker.core.layout import NEVER
 from worker.core.memberships import member_counts, memberships
-from worker.core.outputs import empty_outputs, with_larger_heap
 from worker.core.program import Version, build
 from worker.core.pseudonyms import Pseudonyms
 from worker.core.records import DeadLetterRecord, Effects
 from worker.core.retired import Retired, retired_by
-from worker.core.sample_records import write_samples
 from worker.core.saving import FORMAT, Past, Saved, restored_rows
-from worker.core.segments import APPLIED, DUPLICATES, EVALUATIONS, HEAP
 from worker.core.state import Rows, empty_hours
-from worker.core.tables import Surroundings
 from worker.core.zones import Zones
 from worker.language.definitions import Checked
 from worker.language.mapping import Mapping
@@ -42,7 +38,6 @@ from worker.language.mapping import Mapping
 __all__ = ["Engine"]
 
 Clock = Literal["event", "wall"]
-EVERYTHING = 1 << 62
 GRACE_MS_MAX = DAY_MS = 86_400_000
 
 
@@ -84,14 +79,6 @@ class Engine:
         self.users = users
         self.strings = strings
         self.zones = zones
-        self._lay_out_texts()
-        self._handled: list[Any] = [None] * 4
-        self._handles: list[Any] = [None] * 4
-
-    def _lay_out_texts(self) -> None:
-        self._text_bytes = bytearray()
-        self._text_ends: list[int] = []
-        self._known = (-1, -1)
 
     # Versions.
 
@@ -112,12 +99,14 @@ class Engine:
         )  # fmt: skip
 
     def _begin_version(self) -> None:
-        version = self.version
+        version, event_clock = self.version, self.clock == "event"
         self._begin_decoding()
-        self._writer = RecordWriter(
+        writer = RecordWriter(
             version, self.hashes, self.users.ids, self.strings, self.zones, self.topic, self.partition
         )
-        self._outputs = empty_outputs(version)
+        self._pass = CompiledPass(
+            version, self.rows, self.users, self.strings, self.zones, writer, event_clock=event_clock
+        )
 
     def publish(self, checked: Checked | None = None, model: Snapshot | None = None, *, wall_ms: int,
                 at_once: bool = True, mapping: Mapping | None = None) -> Effects:  # fmt: skip
@@ -269,26 +258,10 @@ class Engine:
     def _run(
         self, batch: Batch, first: int, last: int, horizon: int, due_rows_max: int, wall_ms: int, effects: Effects
     ) -> None:
-        self._collect(horizon, due_rows_max)
-        done = first
-        while True:
-            done = funnel.run(
-                *self._arguments(),
-                batch.records[:last],
-                batch.lines_end,
-                batch.lines,
-                batch.details_end,
-                batch.details,
-                done,
-                self.grace_ms,
-                self.passed_ms,
-                self._judging_wall(wall_ms),
-            )
-            self._take_outputs(effects, wall_ms, batch.decisions)
-            if done == last:
-                break
+        self._pass.collect(horizon, due_rows_max)
+        self._pass.run(batch, first, last, self.grace_ms, self.passed_ms, wall_ms, effects)
         self.passed_ms = max(self.passed_ms, horizon)
-        self._drain(horizon, wall_ms, effects)
+        self._pass.drain(horizon, wall_ms, effects)
 
     def tick(self, until_ms: int, *, wall_ms: int, due_rows_max: int = EVERYTHING) -> Effects:
         """Let time pass for everyone up to and including `until_ms`, without grace; `catch_up` does what is left.
@@ -367,15 +340,11 @@ class Engine:
         """Take users out of all segments, wipe their rows and give up their slots and texts."""
         if not len(slots):
             return Effects()
-        effects, done = Effects(forgotten_counts={why: len(slots)}), 0
+        effects = Effects(forgotten_counts={why: len(slots)})
         assert self.clock_ms is not None, "there are users"
         self.rows.carried_over(np.arange(self.rows.count, dtype=np.int64))
-        self._outputs.counts[funnel.HORIZON] = NEVER
         samples = retention.samples_pending(self.version, self.rows, slots)
-        while done < len(slots):
-            judging = self._judging_wall(wall_ms)
-            done = funnel.forget(*self._arguments(), slots, done, self.clock_ms, self.passed_ms, judging)
-            self._take_outputs(effects, wall_ms)
+        self._pass.forget(slots, self.clock_ms, self.passed_ms, wall_ms, effects)
         for slot in slots.tolist():
             self.rows.wipe(slot)
             self.erasures.by_slot.pop(slot, None)
@@ -383,7 +352,7 @@ class Engine:
             self.users.forget(slot)
         effects.samples_dropped += samples
         effects.texts_dropped += self.strings.keep(retention.texts_used(self.version, self.rows, len(self.strings)))
-        self._lay_out_texts()
+        self._pass.lay_out_texts()
         self._begin_decoding()
         return effects
 
@@ -392,10 +361,8 @@ class Engine:
         effects = Effects()
         last = min(self.rows.count, self.taken + rows_max)
         self.rows.carried_over(np.arange(self.taken, last, dtype=np.int64))
-        self._outputs.counts[funnel.HORIZON] = NEVER
-        while self.taken < last:
-            self.taken = funnel.take_effect(*self._arguments(), self.taken, last, self._judging_wall(wall_ms))
-            self._take_outputs(effects, wall_ms)
+        self._pass.take_effect(self.taken, last, wall_ms, effects)
+        self.taken = last
         return effects
 
     def _pass_time(self, until: int, rows_max: int, wall_ms: int, effects: Effects) -> None:
@@ -403,63 +370,8 @@ class Engine:
             return
         complete = False
         while not complete:
-            complete = self._collect(until, rows_max) or rows_max < EVERYTHING
-            self._drain(until, wall_ms, effects)
-
-    def _collect(self, horizon: int, rows_max: int) -> bool:
-        """Put those who fall due by `horizon` on the heap, all of them unless told otherwise."""
-        heap_most = min(rows_max, self.rows.count) + self.rows.count // 8 + 4 * funnel.BLOCK
-        if len(self._outputs.heap_due) < heap_most:
-            self._outputs = with_larger_heap(self._outputs, heap_most)
-        self._outputs.counts[HEAP] = 0
-        self._outputs.counts[funnel.HORIZON] = horizon
-        _, state, _, outputs = self._arguments()
-        return bool(funnel.collect_due(state, outputs, self.rows.count, horizon, rows_max))
-
-    def _drain(self, until: int, wall_ms: int, effects: Effects) -> None:
-        while not funnel.drain(*self._arguments(), until, self._judging_wall(wall_ms)):
-            self._take_outputs(effects, wall_ms)
-        self._take_outputs(effects, wall_ms)
-
-    def _judging_wall(self, wall_ms: int) -> int:
-        """Return the wall clock that judges what is stale: none with the event clock."""
-        return wall_ms if self.clock == "wall" else NEVER
-
-    def _arguments(self) -> tuple[Any, Any, Any, Any]:
-        bundles: tuple[Any, ...] = (self.version.program, self.rows.arrays(), self._surroundings(), self._outputs)
-        for place, bundle in enumerate(bundles):
-            # Most calls find all four as they were; describing fifty arrays anew takes longer than a small batch.
-            if self._handled[place] is not bundle:
-                self._handled[place], self._handles[place] = bundle, handle(bundle)
-        return self._handles[0], self._handles[1], self._handles[2], self._handles[3]
-
-    def _surroundings(self) -> Surroundings:
-        known = (len(self.strings), len(self.zones.names))
-        if known != self._known:
-            self._known = known
-            for text in self.strings.texts[len(self._text_ends) :]:
-                self._text_bytes += text.encode("utf-8", "surrogatepass")
-                self._text_ends.append(len(self._text_bytes))
-            flat = np.frombuffer(bytes(self._text_bytes), np.uint8)
-            self._around = Surroundings(*self.zones.arrays(), flat, np.array(self._text_ends, np.int64))
-        return self._around
-
-    def _take_outputs(self, effects: Effects, wall_ms: int, decisions: Sequence[str] = ()) -> None:
-        """Write the records of what the pass put out, and make room for more."""
-        outputs = self._outputs
-        self._writer.write(outputs, effects, wall_ms, decisions)
-        write_samples(outputs, self.version, self.users.ids, self.strings, effects)
-        effects.applied += int(outputs.counts[APPLIED])
-        effects.duplicates += int(outputs.counts[DUPLICATES])
-        effects.evaluations += int(outputs.counts[EVALUATIONS])
-        effects.repaired += int(outputs.counts[funnel.REPAIRED])
-        for place, reason in enumerate(REPAIRS, funnel.REPAIRED + 1):
-            if outputs.counts[place]:
-                effects.repaired_counts[reason] = effects.repaired_counts.get(reason, 0) + int(outputs.counts[place])
-        outputs.counts[:HEAP] = 0
-        outputs.counts[funnel.REPAIRED :] = 0
-        if outputs.counts[HEAP] + funnel.BLOCK > len(outputs.heap_due) // 2:
-            self._outputs = with_larger_heap(outputs, 2 * len(outputs.heap_due))
+            complete = self._pass.collect(until, rows_max) or rows_max < EVERYTHING
+            self._pass.drain(until, wall_ms, effects)
 
     # What is known.
 
@@ -478,7 +390,9 @@ class Engine:
         if slot is None or slot >= self.rows.count:
             return None
         self.rows.carried_over(np.array([slot], np.int64))
-        return explain(self.version, self.rows, self.strings, self.zones, self._outputs, user_id, slot, self.passed_ms)
+        return explain(
+            self.version, self.rows, self.strings, self.zones, self._pass.outputs, user_id, slot, self.passed_ms
+        )
 
     def export(self, user_id: str) -> dict[str, Any] | None:
         """Return all that is known of a user: why she is where she is, and every column of her row; None if nothing."""
