@@ -16,7 +16,7 @@ from deploy.dashboards.operations import OPERATIONS
 from deploy.dashboards.panels import RUNBOOK
 from deploy.dashboards.segments import SEGMENTS
 
-__all__ = ["ALERTS", "DASHBOARDS", "GRAFANA", "RECORDED", "Alert", "panel_of", "rules"]
+__all__ = ["ALERTS", "DASHBOARDS", "GRAFANA", "RECORDED", "Alert", "panel_of", "rules", "rules_for_the_operator"]
 
 GRAFANA = "http://localhost:3000"  # where people open the dashboards
 DASHBOARDS = (OPERATIONS, SEGMENTS, MODELS)
@@ -208,10 +208,21 @@ def panel_of(alert: Alert) -> tuple[str, int]:
 
 def rules() -> str:
     """Return the file of rules: what is recorded for other rules, and the alerts."""
+    return _yaml(_groups())
+
+
+def rules_for_the_operator() -> str:
+    """Return the same rules as the Prometheus operator takes them on Kubernetes."""
+    metadata = {"name": "shoal", "labels": {"app.kubernetes.io/name": "shoal"}}
+    kind = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule"}
+    return _yaml({**kind, "metadata": metadata, "spec": _groups()})
+
+
+def _groups() -> dict[str, Any]:
     recorded = [{"record": name, "expr": expression} for name, expression in RECORDED.items()]
     groups = [{"name": "shoal-recorded", "interval": "1m", "rules": recorded},
               {"name": "shoal-alerts", "rules": list(map(_rule, ALERTS))}]  # fmt: skip
-    return _yaml({"groups": groups})
+    return {"groups": groups}
 
 
 def _rule(alert: Alert) -> dict[str, Any]:

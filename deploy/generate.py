@@ -1,7 +1,8 @@
 """Writes what is generated for operators: `python -m deploy.generate [--check]`.
 
-Grafana's dashboards, Prometheus' rules, and the tables of metrics in `docs/operating.md`, between its markers. All of
-it is a pure function of the code, so that `--check` (and a test) can hold the files to it.
+Grafana's dashboards, Prometheus' rules (also for its operator on Kubernetes), and the tables of metrics in
+`docs/operating.md`, between its markers. All of it is a pure function of the code, so that `--check` (and a test) can
+hold the files to it.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deploy.alerts import DASHBOARDS, rules
+from deploy.alerts import DASHBOARDS, rules, rules_for_the_operator
 from deploy.dashboards.panels import json_of
 from schemas.access import Role
 from worker.observe.catalogue import label_rows, rows_of
@@ -19,6 +20,7 @@ __all__ = ["main", "outdated"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "docs/operating.md"
+RULES, RULES_FOR_THE_OPERATOR = "deploy/prometheus/rules.yml", "deploy/kubernetes/monitoring/rules.yaml"
 ROLES: tuple[Role, ...] = ("worker", "trainer", "lift", "sinks", "auditor")
 
 
@@ -29,7 +31,8 @@ def files() -> dict[str, str]:
     for name, rows in (tables | {"labels": label_rows()}).items():
         page = _between(page, name, rows)
     dashboards = {f"deploy/grafana/dashboards/{one.uid}.json": json_of(one, DASHBOARDS) for one in DASHBOARDS}
-    return {PAGE: page, "deploy/prometheus/rules.yml": rules(), **dashboards}
+    alerts = {RULES: rules(), RULES_FOR_THE_OPERATOR: rules_for_the_operator()}
+    return {PAGE: page, **alerts, **dashboards}
 
 
 def _between(page: str, name: str, rows: Iterable[str]) -> str:
