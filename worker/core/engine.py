@@ -223,9 +223,9 @@ class Engine:
         effects.read += last - first
         slots, self.clock_ms = batch.records[first:last, SLOT], int(batch.records[last - 1, CLOCK])
         self._add_users(int(slots.max()) + 1)
+        self.rows.carried_over(slots)
         if begun_anew := self.users.begun_anew(set(slots.tolist())):
             self.rows.begin_anew({slot: self.users.ids[slot] for slot in begun_anew})
-        self.rows.carried_over(slots)
         self._run(batch, first, last, self.clock_ms - self.grace_ms, due_rows_max, wall_ms, effects)
 
     def _add_users(self, count: int) -> None:

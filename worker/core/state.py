@@ -70,7 +70,7 @@ class Rows:
         self.count = last
 
     def begin_anew(self, user_ids: Mapping[int, str]) -> None:
-        """Give users the rows at these slots, which are nobody's any more."""
+        """Give users the rows at these slots, which are nobody's any more and have been carried over."""
         for slot, user_id in user_ids.items():
             self.rows[slot, : self.layout.words] = self._blank
             self.rows[slot, USER_HASH] = seed_of(user_id)
