@@ -13,7 +13,8 @@ from typing import Literal, get_args
 from schemas.topics import BY_NAME, PREFIX_DEFAULT
 
 __all__ = [
-    "GRANTS", "LEARNT_FROM", "MEASURED_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of", "topics_of",
+    "DELIVERED", "GRANTS", "LEARNT_FROM", "MEASURED_FROM", "ROLES", "Deployment", "Role", "kafka_acls", "operations_of",
+    "topics_of",
 ]  # fmt: skip
 
 Role = Literal["worker", "trainer", "lift", "sinks", "auditor", "operator", "producer", "consumer", "admin"]
@@ -87,19 +88,19 @@ GRANTS = (
     Grant("trainer", ("Read", "Describe"), "topic", ("definitions", "commands", *LEARNT_FROM)),
     Grant("trainer", ("Read", "Write", "Describe"), "topic", ("models",)),
     Grant("trainer", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("learner-state",)),
-    Grant("trainer", ("Write", "Describe"), "topic", ("receipts",)),
+    Grant("trainer", ("Write", "Describe"), "topic", ("receipts", "answers")),
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer",)),
     Grant("trainer", ("Read", "Describe"), "group", ("{prefix}trainer.control.",), prefixed=True),
     Grant("trainer", ("Write", "Describe"), "transactional-id", ("{prefix}trainer",)),
     Grant("lift", ("Read", "Describe"), "topic", ("definitions", "models", "commands", *MEASURED_FROM)),
-    Grant("lift", ("Write", "Describe"), "topic", ("campaign-results", "receipts")),
+    Grant("lift", ("Write", "Describe"), "topic", ("campaign-results", "receipts", "answers")),
     Grant("lift", ("Read", "Write", "Describe", "DescribeConfigs"), "topic", ("lift-state",)),
     Grant("lift", ("Read", "Describe"), "group", ("{prefix}lift",)),
     Grant("lift", ("Read", "Describe"), "group", ("{prefix}lift.control.",), prefixed=True),
     Grant("lift", ("Write", "Describe"), "transactional-id", ("{prefix}lift",)),
     # Which group members read the control topics is the process's business; it obeys none but an erasure.
     Grant("sinks", ("Read", "Describe"), "topic", (*DELIVERED, "definitions", "models", "commands")),
-    Grant("sinks", ("Write", "Describe"), "topic", ("audience-events", "sink-dead-letters")),
+    Grant("sinks", ("Write", "Describe"), "topic", ("audience-events", "sink-dead-letters", "answers")),
     Grant("sinks", ("Read", "Describe"), "group", ("{prefix}sinks",)),
     Grant("sinks", ("Read", "Describe"), "group", ("{prefix}sinks.control.",), prefixed=True),
     Grant("sinks", ("Write", "Describe"), "transactional-id", ("{prefix}sinks.",), prefixed=True),

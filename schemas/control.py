@@ -198,12 +198,15 @@ class Command(RootModel[Annotated[AnyCommand, Field(discriminator="command")]]):
 
 
 class Answer(Record):
-    """What one partition says to a command that asks something; each partition gives its own."""
+    """What one partition of a role says to a command that asks something; each partition gives its own."""
 
     id: RecordId
     command_id: RecordId
+    role: Literal["worker", "trainer", "lift", "sinks"]
     partition: int = Field(ge=0)
-    partitions: int = Field(ge=1, description="How many the input has, so how many answers there will be.")
+    partitions: int = Field(
+        ge=1, description="How many of the role there are, so how many of its answers there will be."
+    )
     answered_at: Timestamp
     found: bool = Field(description="Whether the partition knows what was asked for.")
     body: dict[str, JsonValue] = Field(description="The answer; empty if nothing was found.")

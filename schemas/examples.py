@@ -259,6 +259,7 @@ _COMMAND = {
 _ANSWER = {
     "id": "c81e728d9d4c2f636f067f89cc14862c",
     "command_id": "1f3870be274f6c49b3e31a0c6728957f",
+    "role": "worker",
     "partition": 0,
     "partitions": 12,
     "answered_at": _AT,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from schemas.control import AnyCommand, Command
 from worker.kafka import clients
 from worker.kafka.following import spans_of
@@ -17,10 +19,14 @@ Replies = Mapping[int, Callable[[AnyCommand], dict[str, Any] | None]]
 
 
 @contextmanager
-def answering(settings: Settings, partitions: int, replies: Replies) -> Iterator[None]:
-    """While it lasts, each of these partitions answers every command by its function."""
+def answering(
+    settings: Settings, partitions: int, replies: Replies, read: Mapping[int, int] | None = None
+) -> Iterator[None]:
+    """While it lasts, each of these partitions answers every command by its function; `read`: the group's offsets."""
     ready, enough = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_answer(settings, partitions, replies, ready, enough)))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_answer(settings, partitions, replies, read or {}, ready, enough))
+    )
     thread.start()
     try:
         assert ready.wait(60)
@@ -31,12 +37,15 @@ def answering(settings: Settings, partitions: int, replies: Replies) -> Iterator
 
 
 async def _answer(
-    settings: Settings, partitions: int, replies: Replies, ready: threading.Event, enough: threading.Event
-) -> None:
+    settings: Settings, partitions: int, replies: Replies, read: Mapping[int, int], ready: threading.Event,
+    enough: threading.Event,
+) -> None:  # fmt: skip
     member = clients.consumer(settings, group_id=settings.group, client_id="worker-1", auto_offset_reset="latest")
     member.subscribe([settings.events_topic])
     await member.start()
     await member.getmany(timeout_ms=0)
+    if read:
+        await member.commit({TopicPartition(settings.events_topic, place): offset for place, offset in read.items()})
     async with clients.reader(settings) as reading:
         spans = await spans_of(reading, settings.topic("commands"))
         reading.assign(list(spans))

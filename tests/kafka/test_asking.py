@@ -101,26 +101,34 @@ def test_status_shows_each_partition_or_that_it_is_silent(shop: Deployment, tmp_
     def say(command: AnyCommand) -> dict[str, Any] | None:
         return None if isinstance(command, ExplainCommand) else STATUS
 
-    with answering(shop.settings, PARTITIONS, {0: say, 1: lambda _: {**STATUS, "lag_records": 0, "next_offset": 0}}):
+    stopped = {"state": "stopped", "instance": "worker-1", "detail": "The state is damaged."}
+    replies = {0: say, 1: lambda _: stopped}
+    with answering(shop.settings, PARTITIONS, replies, read={0: 2, 1: 0}):
         seen = json.loads(shop.shoal("status", "--wait", "2", "--json").stdout)
         text = shop.shoal("status", "--wait", "2").stdout
-    assert [place["answered"] for place in seen["partitions"]] == [True, True, False]
-    assert seen["partitions"][0] | {"lag_seconds": 0} == {"partition": 0, "answered": True, **STATUS, "lag_seconds": 0}
-    assert seen["partitions"][0]["lag_seconds"] > 0
-    assert seen["partitions"][1]["lag_seconds"] == 0
+    workers = seen["roles"]["worker"]
+    first, second, third = workers["partitions"]
+    assert [place["answered"] for place in workers["partitions"]] == [True, True, False]
+    assert first | {"lag_seconds": 0} == {"partition": 0, "answered": True, **STATUS, "lag_seconds": 0}
+    assert 0 < first["lag_seconds"] < 60
+    assert second == {"partition": 1, "answered": True, **stopped, "lag_records": 0, "lag_seconds": 0}
+    assert third == {"partition": 2, "answered": False, "lag_records": None, "lag_seconds": None}
+    reads = {"topic": shop.settings.events_topic, "lag_records": 3, "lag_seconds": first["lag_seconds"]}
+    assert workers["reads"] == [reads]
     assert seen["definitions"]["version"] == 1
-    assert [member["client"] for member in seen["group"]["members"]] == ["worker-1"]
+    assert [member["client"] for member in workers["members"]] == ["worker-1"]
     assert (len(seen["brokers"]), seen["topics"]) == (1, [])
-    for part in ("no answer", "7/3fa93fa9", "cart_reminder", "1,234", "group", "worker-1"):
+    for part in ("no answer", "nothing yet", "7/3fa93fa9", "cart_reminder", "1,234", "group", "worker-1",
+                 "worker 1 on worker-1: stopped, The state is damaged."):  # fmt: skip
         assert part in text
-    assert max(map(len, text.partition("partition")[2].splitlines())) <= 80
+    assert max(map(len, text.partition("role")[2].splitlines())) <= 80
 
 
 def test_status_of_a_deployment_that_does_not_run_waits_for_nobody(shop: Deployment, prefix: str) -> None:
     """Nobody is in the group, so every partition is silent at once; missing topics are told, and nothing is made."""
     seen = json.loads(shop.shoal("status", "--wait", "60", "--json").stdout)
-    assert seen["group"]["members"] == []
-    assert [place["answered"] for place in seen["partitions"]] == [False] * PARTITIONS
+    assert seen["roles"]["worker"]["members"] == []
+    assert [place["answered"] for place in seen["roles"]["worker"]["partitions"]] == [False] * PARTITIONS
     assert seen["definitions"] is None
     nothing = Deployment(shop.settings.model_copy(update={"topic_prefix": f"{prefix}other."}))
     for _ in range(2):

@@ -1,7 +1,9 @@
 """`shoal campaigns pause|resume`, `shoal tick`: what is written to the workers, and who answers."""
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -12,8 +14,9 @@ from tests.support.kafka.broker import Broker
 from worker.kafka.following import everything
 from worker.kafka.points import answer
 from worker.kafka.writing import append
-from worker.operations import commanding
-from worker.operations.commanding import ask, explain_command, status_command
+from worker.operations.commanding import Place, ask, explain_command, standings
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -37,11 +40,11 @@ async def answers_of(shop: Deployment, bodies: dict[int, dict[str, int] | None])
 
 
 async def asked(
-    shop: Deployment, question: commanding.Question, bodies: dict[int, dict[str, int] | None], seconds_max: float
-) -> dict[int, Answer | None]:
+    shop: Deployment, asking: Coroutine[Any, Any, dict[T, Answer | None]], bodies: dict[int, dict[str, int] | None]
+) -> dict[T, Answer | None]:
     """The answers to a question, while workers give these."""
     replying = asyncio.create_task(answers_of(shop, bodies))
-    found = await ask(shop.settings, question, seconds_max)
+    found = await asking
     await replying
     return found
 
@@ -71,18 +74,24 @@ def test_a_campaign_that_is_not_there_is_told_with_the_nearest(shop: Deployment)
 
 def test_a_question_is_over_when_every_partition_has_spoken(shop: Deployment) -> None:
     """Three answers, each under its partition; the deadline, an hour, isn't waited for."""
-    found = asyncio.run(asked(shop, status_command(), {2: {"users": 2}, 0: {"users": 0}, 1: {"users": 1}}, 3600))
-    assert {place: given and given.body for place, given in found.items()} == {n: {"users": n} for n in range(3)}
+    asking = standings(shop.settings, ["worker"], 3600)
+    found = asyncio.run(asked(shop, asking, {2: {"users": 2}, 0: {"users": 0}, 1: {"users": 1}}))
+    assert {place: given and given.body for place, given in found.items()} == {
+        Place("worker", n): {"users": n} for n in range(3)
+    }
 
 
 def test_whoever_knows_the_user_ends_the_waiting(shop: Deployment) -> None:
     """The partition that has her is enough, though another is silent."""
-    found = asyncio.run(asked(shop, explain_command("u-7"), {2: None, 1: {"transitions": 12}}, 3600))
+    found = asyncio.run(
+        asked(shop, ask(shop.settings, explain_command("u-7"), 3600), {2: None, 1: {"transitions": 12}})
+    )
     known = [given for given in found.values() if given is not None and given.found]
     assert [(given.partition, given.body) for given in known] == [(1, {"transitions": 12})]
 
 
 def test_who_is_silent_is_told_after_the_deadline(shop: Deployment) -> None:
     """A partition without an answer is there, as None."""
-    found = asyncio.run(asked(shop, status_command(), {1: {"users": 1}}, 3))
-    assert [place for place, given in found.items() if given is None] == [0, 2]
+    found = asyncio.run(asked(shop, standings(shop.settings, ["worker", "lift"], 3), {1: {"users": 1}}))
+    silent = [Place("worker", 0), Place("worker", 2), Place("lift", 0)]
+    assert [place for place, given in found.items() if given is None] == silent

@@ -13,7 +13,7 @@ from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, Event, events
 from tests.support.kafka.worker_process import Process
-from worker.operations.commanding import ask, status_command
+from worker.operations.commanding import standings
 
 HOUR_MS = 3_600_000
 # Nothing is given up because it takes long.
@@ -174,7 +174,7 @@ def of_now(name: str, user: str, **properties: Any) -> Event:
 
 def clocks(deployment: Deployment) -> list[str]:
     """The partitions' clocks, as they say."""
-    answers = asyncio.run(ask(deployment.settings, status_command(), SECONDS_MAX))
+    answers = asyncio.run(standings(deployment.settings, ["worker"], SECONDS_MAX))
     return [str(answer.body["clock"]) for answer in answers.values() if answer is not None]
 
 

@@ -31,6 +31,7 @@ from worker.lift.ledger import Ledger
 from worker.lift.records import Record
 from worker.lift.results import results_of
 from worker.operations import lift
+from worker.operations.standing import roles
 
 SMALL = SHOP.model_copy(update={"users": 60, "days": 9, "incidents": ()})
 MEASURES = "Lift is measured."
@@ -127,6 +128,10 @@ def test_lift_may_die_anywhere_and_counts_everything_once(shop: Deployment, shop
     wait_until(lambda: published(shop) == expected, "the results aren't those of the records")
     assert len(sentences(run(lift.results(shop.settings)))) >= len(expected)
     assert got(process.http_port, "/ready")[0] == 200
+    told = run(roles(shop.settings, set(), 60))["lift"]
+    assert [reads["topic"].removeprefix(shop.settings.topic_prefix) for reads in told["reads"]] == sorted(MEASURED_FROM)
+    assert (told["lag_records"], told["lag_seconds"], told["members"][0]["client"]) == (0, 0, "lift")
+    assert [(part["state"], part["instance"]) for part in told["partitions"]] == [("running", "lift")]
     shown = metric(got(process.http_port, "/metrics")[1], "shoal_campaign_users")
     group = expected["cart_reminder"]["groups"][0]
     assert shown[f'campaign="cart_reminder",stage="fired",variant="{group["variant"]}"'] == group["fired"]

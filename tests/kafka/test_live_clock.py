@@ -25,6 +25,7 @@ from tests.support.kafka.deployment import SECONDS_MAX, Deployment
 from tests.support.kafka.frames import Api
 from tests.support.kafka.proxy import Proxy
 from worker.operations.commanding import tick
+from worker.operations.standing import roles
 
 DEFINITIONS: dict[str, Any] = {
     "version": 1,
@@ -184,7 +185,12 @@ def test_records_with_their_producers_time_stop_the_live_clock(shop: Deployment)
     meddling.configure(shop, "events", message_timestamp_type="CreateTime")
     ends = {partition: shop.end_of_input(partition) for partition in (0, 1)}
     fill_carts(shop)
-    for partition, said in stopped(worker, (0, 1)).items():
+    sentences = stopped(worker, (0, 1))
+    told = asyncio.run(roles(shop.settings, set(), SECONDS_MAX))["worker"]
+    assert [(part["state"], part["instance"]) for part in told["partitions"]] == [("stopped", "misled")] * 2
+    assert told["lag_records"] == sum(part["lag_records"] for part in told["partitions"]) > 0
+    for partition, said in sentences.items():
+        assert told["partitions"][partition]["detail"] == said
         assert f"From offset {ends[partition]:,} on, partition {partition} of {shop.settings.events_topic}" in said
         assert "message.timestamp.type=LogAppendTime" in said
     assert {partition: offset for partition, (offset, _) in shop.committed().items()} == ends

@@ -20,7 +20,7 @@ from worker.core.effects import iso
 from worker.kafka.writing import Written, append
 from worker.language.observed import OBSERVED_HASH
 from worker.learning.inputs import Sample
-from worker.operations.commanding import ask, status_command
+from worker.operations.commanding import standings
 
 REFUSED = "A model is refused; the last good one stays."
 
@@ -122,8 +122,10 @@ def test_a_trainer_publishes_nothing_while_frozen_and_learns_on(broker: Broker, 
         assert evidence(live)[-1] == {"buy": 60}
         seen = json.loads(shop.shoal("status", "--json").stdout)
         assert (seen["model"]["version"], seen["model"]["frozen"]) == (102, False)
-        assert [member["client"] for member in seen["trainer"]["members"]] == ["trainer"]
-        assert seen["trainer"]["lag_records"] == 0
+        assert [member["client"] for member in seen["roles"]["trainer"]["members"]] == ["trainer"]
+        assert seen["roles"]["trainer"]["lag_records"] == 0
+        (at_work,) = seen["roles"]["trainer"]["partitions"]
+        assert (at_work["state"], at_work["instance"], at_work["samples"]) == ("running", "trainer", 60)
         told = shop.shoal("status").stdout
         assert f"model        102/{models(live)[-1].hash[:12]}, published at" in told
         assert f"trainer      group {prefix}trainer, stable: trainer (" in told
@@ -151,8 +153,8 @@ def test_a_rollback_and_a_hostile_model_at_running_workers(broker: Broker, prefi
 
 def labels(live: Live) -> set[Any]:
     """Which model the partitions run."""
-    answers = run(ask(live.settings, status_command(), 10))
-    return {given.body["model"] if given else None for given in answers.values()}
+    answers = run(standings(live.settings, ["worker"], 10))
+    return {given.body.get("model") if given else None for given in answers.values()}
 
 
 def test_what_is_learnt_decides_who_is_in_a_segment(broker: Broker, prefix: str) -> None:

@@ -25,10 +25,12 @@ from tests.support.receiver import CLOSES, HANGS, OK, Answer, Post, Receiver
 from worker.core.effects import iso, short_hash
 from worker.kafka.steps import Step
 from worker.kafka.writing import Written, append, now
+from worker.operations.standing import roles
 from worker.sinks.lane import WINDOW_RECORDS
 
 SECRET, OLD_SECRET = ("whsec_" + letter * 43 + "=" for letter in "AE")
 SIGKILL = -9
+SECONDS_MAX = 60.0
 DELIVERS = "The partition is delivered."
 HASTY = {"sinks_pause_ms": 20, "sinks_pause_max_ms": 200, "sinks_timeout_ms": 700}
 EXPIRED, MALFORMED = "u-expired", "u-malformed"
@@ -223,8 +225,16 @@ def test_an_endpoint_that_is_down_loses_nothing_and_no_memory(shop: Deployment) 
         assert letters(shop) == []
         lag = metric(got(process.http_port, "/metrics")[1], "shoal_sink_lag_seconds")
         assert lag['sink="webhook"'] > 0
+        told = run(roles(shop.settings, set(), SECONDS_MAX))["sinks"]
+        assert told["lag_seconds"] > 0
+        assert {part["instance"] for part in told["partitions"]} == {"sinks"}
+        assert {part["detail"] for part in told["partitions"]} == {"webhook: answers 503"}
         receiver.says = lambda _: OK
         wait_until(lambda: len({post.id for post in receiver.taken}) == len(made), "something is lost")
+        wait_until(lambda: run(roles(shop.settings, set(), 1))["sinks"]["lag_records"] == 0, "it is still behind")
+        well = run(roles(shop.settings, set(), SECONDS_MAX))["sinks"]
+        assert [(part["state"], part["detail"]) for part in well["partitions"]] == [("running", "")] * shop.partitions
+        assert [reads["topic"] for reads in well["reads"]] == [shop.settings.topic("campaign-triggers")]
         assert got(process.http_port, "/ready")[0] == 200
         assert process.stop() == 0
 

@@ -17,7 +17,7 @@ from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import Verdict, check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
 from tests.support.kafka.worker_process import Process
-from worker.operations.commanding import ask, brake, explain_command, status_command, tick
+from worker.operations.commanding import Place, ask, brake, explain_command, standings, tick
 
 
 def wait_until_ready(worker: Process) -> dict[str, Any]:
@@ -123,9 +123,9 @@ def test_metrics_count_what_was_committed(shop: Deployment, verdict: Verdict) ->
 
 def test_status_is_answered_by_every_partition(shop: Deployment, verdict: Verdict) -> None:
     """Each says where it stands, which is where the checker finds it."""
-    answers = asyncio.run(ask(shop.settings, status_command(), SECONDS_MAX))
+    answers = asyncio.run(standings(shop.settings, ["worker"], SECONDS_MAX))
     for partition, reference in verdict.references.items():
-        answer = answers[partition]
+        answer = answers[Place("worker", partition)]
         assert answer is not None
         engine, said = reference.engine, dict[str, Any](answer.body)
         assert (said["state"], said["lag_records"], said["instance"]) == ("running", 0, "shop")

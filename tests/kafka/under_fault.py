@@ -20,7 +20,7 @@ from tests.support.kafka.checker import Verdict, check
 from tests.support.kafka.deployment import SECONDS_MAX, Deployment, events
 from tests.support.kafka.worker_process import Process
 from worker.core.restoring import versions_of
-from worker.operations.commanding import ask, status_command
+from worker.operations.commanding import standings
 
 __all__ = ["AGAIN", "RUNS", "Scene", "definitions", "health", "scene_on"]
 
@@ -81,8 +81,10 @@ class Scene:
         found: set[str | None] = set()
         while found != {str(self.version)}:
             assert time.monotonic() < deadline, f"version {self.version} isn't in force everywhere: {found}"
-            answers = asyncio.run(ask(self.deployment.settings, status_command(), ANSWER_SECONDS))
-            found = {str(given.body["definitions"]).partition("/")[0] if given else None for given in answers.values()}
+            answers = asyncio.run(standings(self.deployment.settings, ["worker"], ANSWER_SECONDS))
+            found = {
+                str(given.body.get("definitions")).partition("/")[0] if given else None for given in answers.values()
+            }
 
     def versions(self) -> list[list[int]]:
         """Return which versions took effect in each partition, in order."""

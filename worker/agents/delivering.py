@@ -8,6 +8,7 @@ topics keep it.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -22,7 +23,7 @@ from worker.kafka.privacy import ms
 from worker.kafka.transaction import Transactions
 from worker.observe.sinks import SinkMetrics
 from worker.sinks.lane import Lane
-from worker.sinks.parcels import Outcome, Received
+from worker.sinks.parcels import Outcome, Received, Sink
 
 __all__ = ["CLOSE_SECONDS_MAX", "Delivering"]
 
@@ -51,6 +52,15 @@ class Delivering:
     def lag_records(self) -> int:
         """Nothing that a restart of the process would help with: deliveries wait for endpoints, and say so."""
         return 0
+
+    def known(self) -> dict[str, Any]:
+        """What it knows of itself, for `shoal status`: why it delivers nothing, if so."""
+        troubles = [f"{sink.name}: {sink.trouble}" for sink in self._sinks if sink.trouble]
+        return {"sinks": [sink.name for sink in self._sinks]} | ({"detail": "; ".join(troubles)} if troubles else {})
+
+    @property
+    def _sinks(self) -> list[Sink]:
+        return [lane.sink for lane in self._lanes.values()]
 
     def is_erased(self, user_id: str, timestamp_ms: int) -> bool:
         """Whether a user was erased after a record about her was written."""

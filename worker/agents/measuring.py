@@ -111,6 +111,10 @@ class Measuring:
         if self._unsaved and PARTITION in self.context.membership.owned:
             await self._commit([])
 
+    def known(self) -> dict[str, Any]:
+        """What it knows of itself, for `shoal status`."""
+        return {"users": len(self._ledger.people), "campaigns": len(self._ledger.kept.runs)}
+
     async def close(self) -> None:
         """Put the input away."""
         await self._input.close()

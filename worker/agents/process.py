@@ -27,6 +27,7 @@ from worker.kafka.context import Context
 from worker.kafka.control import Control
 from worker.kafka.hotpath import HotPath
 from worker.kafka.partition import PartitionTask
+from worker.kafka.telling import Telling
 from worker.kafka.unless import unless
 from worker.kafka.watchdog import Watchdog
 from worker.observe import logs
@@ -112,9 +113,13 @@ class Process:
         async with Following(self.settings, control, hotpath.ends):
             if not await _first(control.caught_up, stop):
                 return
-            async with Partitions(hotpath):
-                if not await _first(hotpath.ended, stop):
-                    return
+            telling = asyncio.create_task(Telling(self.role, hotpath).run(), name="telling")
+            try:
+                async with Partitions(hotpath):
+                    if not await _first(hotpath.ended, stop):
+                        return
+            finally:
+                telling.cancel()
         raise JobFailed(f"The {self.role} broke off, see its log: start it again, and report it if it happens twice.")
 
     async def _partitions(self, stop: asyncio.Event) -> int | None:

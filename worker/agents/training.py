@@ -98,6 +98,11 @@ class Training:
         if self._unsaved and PARTITION in self.context.membership.owned:
             await self._commit(None)
 
+    def known(self) -> dict[str, Any]:
+        """What it knows of itself, for `shoal status`."""
+        progress = self.progress
+        return {"samples": progress.samples, "version": progress.version, "frozen": progress.frozen}
+
     async def close(self) -> None:
         """Put the input away."""
         await self._input.close()

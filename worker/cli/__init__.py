@@ -24,6 +24,7 @@ from worker.cli import (  # noqa: F401  they declare their commands
     repairing,
     roles,
     simulating,
+    status,
     topics,
     verifying,
 )
@@ -36,7 +37,7 @@ __all__ = ["app", "main"]
 def main() -> NoReturn:
     """Run the command line and exit. Every way out of the program is here."""
     try:
-        status = app(prog_name="shoal", standalone_mode=False)
+        ended = app(prog_name="shoal", standalone_mode=False)
         sys.stdout.flush()
     except ShoalError as error:
         _fail(str(error), error.exit_status)
@@ -52,9 +53,9 @@ def main() -> NoReturn:
         if os.environ.get("SHOAL_DEBUG"):
             raise
         _fail(f"A mistake of Shoal's own ({type(error).__name__}: {error}): SHOAL_DEBUG=1 shows where; report it.", 1)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
-def _fail(message: str, status: int) -> NoReturn:
+def _fail(message: str, exit_status: int) -> NoReturn:
     print(f"shoal: {message}" if "\n" not in message else message, file=sys.stderr)
-    sys.exit(status)
+    sys.exit(exit_status)

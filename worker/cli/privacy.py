@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from schemas.control import Receipt
-    from worker.operations.privacy import Place
+    from worker.operations.commanding import Place
 
 __all__: list[str] = []
 

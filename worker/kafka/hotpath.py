@@ -7,6 +7,7 @@ task has put its producer away. Nothing here ends the process but the watchdog.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -50,6 +51,12 @@ class HotPath:
         self.ended = asyncio.Event()
         self._committed: dict[int, float] = {}
         metrics.shares(partitions)
+
+    def known(self) -> dict[int, dict[str, Any]]:
+        """Return what the partitions that run know of themselves."""
+        return {
+            partition: task.running.known() for partition, (task, _) in self._tasks.items() if task.running is not None
+        }
 
     def stop(self) -> None:
         """Have it end after the transactions that are under way."""

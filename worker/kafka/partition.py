@@ -9,7 +9,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -62,6 +62,9 @@ class Turns(Protocol):
 
     async def end(self) -> None:
         """Commit what the last turns may have left over."""
+
+    def known(self) -> dict[str, Any]:
+        """Return what it knows of itself, for `shoal status`."""
 
 
 class PartitionTask:

@@ -5,10 +5,10 @@ the last version has yet to judge, nobody overdue), and every point goes into th
 it takes effect.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.access import Role
 from schemas.control import (
     Answer,
     CampaignCommand,
@@ -30,7 +30,7 @@ from worker.kafka.privacy import ms
 from worker.observe.logs import log
 from worker.settings import Settings
 
-__all__ = ["Points", "Turn", "answer", "version_point"]
+__all__ = ["Points", "Turn", "answer", "is_waited_for", "version_point"]
 
 QUESTION_SECONDS_MAX = 60
 
@@ -54,12 +54,18 @@ class Turn:
         )
 
 
-def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None, wall_ms: int) -> Answer:
+def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any] | None, wall_ms: int,
+           role: Role = "worker") -> Answer:  # fmt: skip
     """Return a partition's answer to a question; without a body it knows nothing of what was asked for."""
-    return Answer(
-        id=short_hash(command_id, partition), command_id=command_id, partition=partition, partitions=partitions,
-        answered_at=iso(wall_ms), found=body is not None, body=body or {},
-    )  # fmt: skip
+    return Answer.model_validate({
+        "id": short_hash(command_id, role, partition), "command_id": command_id, "role": role, "partition": partition,
+        "partitions": partitions, "answered_at": iso(wall_ms), "found": body is not None, "body": body or {},
+    })  # fmt: skip
+
+
+def is_waited_for(question: ExplainCommand | ExportCommand | StatusCommand, wall_ms: int) -> bool:
+    """Whether somebody may still wait for the answer."""
+    return wall_ms - ms(question.requested_at) <= 1000 * QUESTION_SECONDS_MAX
 
 
 def version_point(published: Published | None, model: Snapshot | None, offset: int, clock_ms: int | None) -> Point:
@@ -77,7 +83,7 @@ class Points:
     """Brings a partition's engine up to what the control topics say."""
 
     def __init__(self, settings: Settings, control: Control, engine: Engine, changelog: Changelog,
-                 commands_offset: int | None, status: Callable[[], dict[str, Any]]) -> None:  # fmt: skip
+                 commands_offset: int | None) -> None:  # fmt: skip
         self.settings = settings
         self.control = control
         self.engine = engine
@@ -85,7 +91,6 @@ class Points:
         self.commands_offset = commands_offset or 0
         # A partition that begins now (None) was not there when older ticks let time pass.
         self.ticks_from = control.next_offset[COMMANDS] if commands_offset is None else commands_offset
-        self.status = status
 
     def apply(self, turn: Turn, next_offset: int, slice_users: int, *, wall_ms: int,
               read_up_to_ms: int | None) -> None:  # fmt: skip
@@ -143,10 +148,10 @@ class Points:
                 self._erase(turn, command, next_offset, wall_ms)
             case ExportCommand():
                 self._export(turn, command, wall_ms)
-            case ModelsCommand():
-                pass  # the trainer's
-            case ExplainCommand() | StatusCommand():
-                self._answer(turn, command, wall_ms)
+            case ModelsCommand() | StatusCommand():
+                pass  # the trainer's; the process's
+            case ExplainCommand():
+                self._explain(turn, command, wall_ms)
         return True
 
     def _erase(self, turn: Turn, command: EraseCommand, next_offset: int, wall_ms: int) -> None:
@@ -158,17 +163,17 @@ class Points:
         turn.receipts.append(receipt.model_dump())
 
     def _export(self, turn: Turn, command: ExportCommand, wall_ms: int) -> None:
-        if wall_ms - ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
-            return  # nobody waits any more
+        if not is_waited_for(command, wall_ms):
+            return
         engine = self.engine
         found = engine.export(command.user_id)
         turn.answers.append(answer(command.id, engine.partition, engine.partitions, found, wall_ms).model_dump())
         receipt = privacy.export_receipt(engine, command, self.settings, wall_ms, found=found is not None)
         turn.receipts.append(receipt.model_dump())
 
-    def _answer(self, turn: Turn, command: ExplainCommand | StatusCommand, wall_ms: int) -> None:
-        if wall_ms - ms(command.requested_at) > 1000 * QUESTION_SECONDS_MAX:
-            return  # nobody waits any more
+    def _explain(self, turn: Turn, command: ExplainCommand, wall_ms: int) -> None:
+        if not is_waited_for(command, wall_ms):
+            return
         engine = self.engine
-        found = self.status() if isinstance(command, StatusCommand) else engine.explain(command.user_id)
+        found = engine.explain(command.user_id)
         turn.answers.append(answer(command.id, engine.partition, engine.partitions, found, wall_ms).model_dump())

@@ -55,7 +55,7 @@ class Running:
         self._sight = Sight(context, self.place)
         self._shown_at = 0.0
         self._members = Counter(engine.members())
-        self._points = Points(self.settings, context.control, engine, changelog, commands_offset, self.status)
+        self._points = Points(self.settings, context.control, engine, changelog, commands_offset)
         engine.grace_ms = self.settings.grace_ms
 
     async def end(self) -> None:
@@ -228,13 +228,13 @@ class Running:
         """How many offsets lie between the next record and the input's end."""
         return self._sight.lag_records()
 
-    def status(self) -> dict[str, Any]:
-        """What the partition answers to `shoal status`."""
+    def known(self) -> dict[str, Any]:
+        """What the partition knows of itself, for `shoal status`."""
         engine = self.engine
         return {
-            "state": "running", "next_offset": self.next_offset, "lag_records": self.lag_records,
+            "next_offset": self.next_offset, "lag_records": self.lag_records,
             "clock": None if engine.clock_ms is None else iso(engine.clock_ms), "users": len(engine.users),
             "members": dict(self._members), "definitions": engine.version.definition,
             "model": engine.version.model.label if engine.version.model else None, "backlog_users": engine.backlog,
-            "paused": sorted(engine.braked), "instance": self.settings.instance_id,
+            "paused": sorted(engine.braked),
         }  # fmt: skip

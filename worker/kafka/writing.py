@@ -107,17 +107,20 @@ def _batches(producing: AIOKafkaProducer, partitions: int, records: Iterable[Wri
     yield from open_batches.items()
 
 
-async def append(settings: Settings, name: str, key: str, record: BaseModel) -> int:
-    """Write one record to a topic of the table, with its CloudEvents headers; return its offset.
+async def append(settings: Settings, name: str, key: str, *records: BaseModel) -> int:
+    """Write records of one key to a topic of the table, with their CloudEvents headers; return the last one's offset.
 
-    Raises JobFailed if the topic isn't there, KafkaError if the record is refused.
+    Raises JobFailed if the topic isn't there, KafkaError if a record is refused.
     """
-    topic, value = settings.topic(name), record.model_dump_json().encode()
-    own_headers = headers(BY_NAME[name], msgspec.json.decode(value), settings.topic_prefix)
+    topic, offset = settings.topic(name), -1
     async with started(settings) as producing, asyncio.timeout(WRITE_SECONDS_MAX):
         await partitions_of(producing.client, topic)
-        written = await producing.send_and_wait(topic, value, key.encode(), headers=own_headers)
-    return int(written.offset)
+        for record in records:
+            value = record.model_dump_json().encode()
+            own_headers = headers(BY_NAME[name], msgspec.json.decode(value), settings.topic_prefix)
+            written = await producing.send_and_wait(topic, value, key.encode(), headers=own_headers)
+            offset = int(written.offset)
+    return offset
 
 
 def now() -> str:

@@ -65,10 +65,13 @@ class Health:
 
     def ready(self, now: float) -> tuple[bool, dict[str, Any]]:
         """Whether what is owned is worked on, and how each partition does."""
-        partitions = sorted(self._partitions.items())
-        ready = self._joined and all(partition.is_ready(now) for _, partition in partitions)
-        states = {str(number): partition.body(now) for number, partition in partitions}
+        ready = self._joined and all(partition.is_ready(now) for partition in self._partitions.values())
+        states = {str(number): state for number, state in self.states(now).items()}
         return ready, {"ready": ready, "joined": self._joined, "partitions": states}
+
+    def states(self, now: float) -> dict[int, dict[str, Any]]:
+        """How each owned partition does, since when and why."""
+        return {number: partition.body(now) for number, partition in sorted(self._partitions.items())}
 
     def live(self, now: float) -> tuple[bool, dict[str, Any]]:
         """Whether the event loop has come round lately, and how long ago it did (null: not yet)."""

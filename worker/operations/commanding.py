@@ -6,8 +6,8 @@ whoever asked knows when all have spoken.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from schemas.control import (
     Answer,
@@ -31,13 +31,24 @@ from worker.operations.publishing import configuration_of, newest
 from worker.settings import Settings
 
 __all__ = [
-    "Progress", "Question", "ask", "brake", "explain_command", "gather", "hold_models", "identity", "pauses",
-    "status_command", "tick",
+    "Place", "Progress", "ask", "brake", "explain_command", "gather", "hold_models", "identity", "pauses",
+    "standings", "tick",
 ]  # fmt: skip
 
-Question = ExplainCommand | ExportCommand | StatusCommand
+Question = ExplainCommand | ExportCommand
 Progress = Callable[[int, int | None, int], None]  # replies so far, how many there will be, replies so far
 POLL_MS = 100
+
+
+class Place(NamedTuple):
+    """Where something is done: in a partition by its worker, in one by sinks, by the trainer, or by lift."""
+
+    role: str
+    partition: int
+
+    def __str__(self) -> str:
+        named = {"worker": f"partition {self.partition}", "sinks": f"sinks of partition {self.partition}"}
+        return named.get(self.role, f"the {self.role}" if self.role == "trainer" else self.role)
 
 
 async def brake(settings: Settings, campaign: str, *, paused: bool) -> None:
@@ -84,11 +95,6 @@ def explain_command(user_id: str) -> ExplainCommand:
     return ExplainCommand(user_id=user_id, **identity("explain", user_id))
 
 
-def status_command() -> StatusCommand:
-    """Return the question how the partitions are doing."""
-    return StatusCommand(**identity("status", ""))
-
-
 def identity(command: str, subject: str, settings: Settings | None = None) -> dict[str, Any]:
     """Return what all commands have; with settings, also who asks."""
     requested_at = now()
@@ -100,9 +106,9 @@ def identity(command: str, subject: str, settings: Settings | None = None) -> di
 async def ask(
     settings: Settings, question: Question, seconds_max: float, progress: Progress | None = None
 ) -> dict[int, Answer | None]:
-    """Ask every partition; return the answers by partition, None of those that gave none in time.
+    """Ask every partition about a user; return the answers by partition, None of those that gave none in time.
 
-    Where a user is asked for, the answer of the partition that knows her ends the waiting.
+    To an explanation the answer of the partition that knows her ends the waiting.
     """
     answers: dict[int, Answer | None] = dict.fromkeys(range(await input_partitions(settings)))
 
@@ -114,6 +120,31 @@ async def ask(
         settings, "answers", question, take, answers, lambda: _is_answered(question, answers), seconds_max, progress
     )
     return answers
+
+
+async def standings(
+    settings: Settings, roles: Iterable[str], seconds_max: float, progress: Progress | None = None
+) -> dict[Place, Answer | None]:
+    """Ask all partitions of some roles how they do; return the answers, None of those that gave none in time."""
+    places = [Place(role, number) for role in roles for number in range(await _partitions(settings, role))]
+    answers: dict[Place, Answer | None] = dict.fromkeys(places)
+
+    def take(value: bytes) -> None:
+        given = Answer.model_validate_json(value)
+        if (place := Place(given.role, given.partition)) in answers:
+            answers[place] = given
+
+    command = StatusCommand(**identity("status", ""))
+    if places:
+        await gather(
+            settings, "answers", command, take, answers, lambda: None not in answers.values(), seconds_max, progress
+        )
+    return answers
+
+
+async def _partitions(settings: Settings, role: str) -> int:
+    """Return how many partitions a role's group shares out."""
+    return await input_partitions(settings) if role in ("worker", "sinks") else 1
 
 
 async def gather(

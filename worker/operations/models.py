@@ -20,7 +20,7 @@ from worker.kafka.clients import admin, reader
 from worker.kafka.following import everything, latest, pieces, spans_of
 from worker.kafka.learner_state import reported
 from worker.kafka.writing import append, now, started
-from worker.operations.commanding import ask, hold_models, status_command
+from worker.operations.commanding import hold_models, standings
 from worker.operations.groups import described
 from worker.operations.versions import chosen
 from worker.settings import Settings
@@ -83,9 +83,9 @@ async def running(settings: Settings, seconds_max: float, progress: Progress | N
     if not group["members"]:
         return {}
     found: dict[str, list[int]] = defaultdict(list)
-    for partition, given in (await ask(settings, status_command(), seconds_max, progress)).items():
+    for place, given in (await standings(settings, ["worker"], seconds_max, progress)).items():
         if given is not None and isinstance(label := given.body.get("model"), str):
-            found[label].append(partition)
+            found[label].append(place.partition)
     return dict(found)
 
 

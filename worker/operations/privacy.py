@@ -4,8 +4,6 @@ The rule: a request is carried out by each partition, by the trainer and by lift
 receipt isn't there; who doesn't run now does it when it comes back.
 """
 
-from typing import NamedTuple
-
 from pydantic import ValidationError
 
 from schemas.control import Answer, EraseCommand, ExportCommand, Receipt
@@ -14,20 +12,10 @@ from worker.errors import WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import spans_of
 from worker.kafka.topics import input_partitions
-from worker.operations.commanding import Progress, ask, gather, identity
+from worker.operations.commanding import Place, Progress, ask, gather, identity
 from worker.settings import Settings
 
-__all__ = ["Place", "erase", "export", "pseudonym"]
-
-
-class Place(NamedTuple):
-    """Where a request is carried out: in a partition by its worker, by the trainer, or by lift."""
-
-    role: str
-    partition: int
-
-    def __str__(self) -> str:
-        return {"worker": f"partition {self.partition}", "trainer": "the trainer"}.get(self.role, self.role)
+__all__ = ["erase", "export", "pseudonym"]
 
 
 def pseudonym(settings: Settings, user_id: str) -> str:

@@ -85,6 +85,10 @@ class _Changes:
 class AudienceTopic(_Changes):
     """The sink `audiences` of one partition, to `audience-events`: written in the transaction that moves the offset."""
 
+    @property
+    def trouble(self) -> None:
+        """Nothing but Kafka is in its way."""
+
     def parcels(self, records: Sequence[Received]) -> list[Parcel]:
         """Return all of them: nothing has to be waited for."""
         return [Parcel(b"", records)] if records else []
@@ -101,6 +105,11 @@ class Audiences(_Changes):
         super().__init__(is_erased)
         self._courier = courier
         self._login = "Basic " + base64.b64encode(f"{write_key}:".encode()).decode()
+
+    @property
+    def trouble(self) -> str | None:
+        """What its endpoint does instead of taking requests."""
+        return self._courier.trouble
 
     def parcels(self, records: Sequence[Received]) -> list[Parcel]:
         """Return batches, each after the one before."""

@@ -74,6 +74,7 @@ class Courier:
         self._in_flight, self._limits, self._noted = in_flight, limits, noted
         self._chance = random.Random()  # noqa: S311  spreads repetitions, and keeps no secret
         self._taken = 0
+        self.trouble: str | None = None  # what the endpoint does instead of taking requests; None: it takes them
         self._quiet_until = 0.0
 
     async def bring(self, request: Callable[[], Request], closing: asyncio.Event, expires_ms: int | None) -> Verdict:
@@ -91,7 +92,7 @@ class Courier:
                 answer = await self._ask(request())
             status = answer.status
             if status is not None and is_taken(status):
-                self._taken += 1
+                self._taken, self.trouble = self._taken + 1, None
                 return Verdict("taken", status, failures + 1)
             failures += 1
             if status is not None and is_final(status):
@@ -137,6 +138,7 @@ class Courier:
             return Answer(None, type(error).__name__)
 
     def _tell(self, answer: Answer, failures: int) -> None:
+        self.trouble = answer.trouble or f"answers {answer.status}"
         log("sinks").warning(
             "An endpoint doesn't take a request; it is made again.", sink=self._sink, status=answer.status,
             trouble=answer.trouble, failures=failures,

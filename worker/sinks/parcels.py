@@ -51,6 +51,10 @@ class Sink(Protocol):
     name: str
     topic: str  # of the table, which it reads
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from delivering just now."""
+
     def parcels(self, records: Sequence[Received]) -> list[Parcel]:
         """Return records as they are to be delivered."""
 

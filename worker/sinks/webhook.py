@@ -76,6 +76,11 @@ class Webhook:
         self._courier, self._secrets, self._is_erased = courier, secrets, is_erased
         self._closing = asyncio.Event()
 
+    @property
+    def trouble(self) -> str | None:
+        """What its endpoint does instead of taking requests."""
+        return self._courier.trouble
+
     def close(self) -> None:
         """Begin no request any more."""
         self._closing.set()
