@@ -283,3 +283,11 @@ def test_a_version_that_nobody_knows_is_told() -> None:
     book = Book()
     book.label = "9/" + "0" * 64
     assert book.decide("u", "fired") == "unknown_version"
+
+
+def test_a_run_begins_with_its_earliest_decision() -> None:
+    """Whichever is read first: those of different users come in any order."""
+    book = Book()
+    book.decide("late", "fired", DAY)
+    book.decide("early", "held_out", HOUR)
+    assert book.result()["since"] == "2026-03-02T01:00:00.000Z"

@@ -176,7 +176,7 @@ class Ledger:
             runs[:] = [*(other for other in runs if other is not run), run][-RUNS_KEPT:]
         if label not in run.definitions:
             run.definitions = [*run.definitions, label][-VERSIONS_KEPT:]
-        run.latest_ms = max(run.latest_ms, at_ms)
+        run.began_ms, run.latest_ms = min(run.began_ms, at_ms), max(run.latest_ms, at_ms)
         return run
 
     def _conversion(self, conversion: Converted, partition: int) -> str:
