@@ -1,8 +1,8 @@
 """What takes effect between two records of a partition: versions, pauses, ticks, erasures; and questions, with answers.
 
-The rule: a version, a tick and an erasure are applied only when nothing is left over from the one before (no user whom
-the last version has yet to judge, nobody overdue), and every point goes into the changelog in the transaction in which
-it takes effect.
+The rule: a version, a pause, a tick and an erasure are applied only when nothing is left over from the one before (no
+user whom the last version has yet to judge, nobody overdue), so that a replay, which never leaves anything over, does
+the same; and every point goes into the changelog in the transaction in which it takes effect.
 """
 
 from dataclasses import dataclass, field
@@ -132,6 +132,8 @@ class Points:
         command, engine = issued.command, self.engine
         match command:
             case CampaignCommand():
+                if not self._clean:
+                    return False
                 engine.brake(command.campaign, paused=command.command == "pause")
                 self.changelog.point(Point(command.command, next_offset, engine.clock_ms, campaign=command.campaign))
             case TickCommand():
