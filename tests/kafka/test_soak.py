@@ -1,132 +1,110 @@
-"""A soak: one fault after the other for a chosen time, `SOAK_SECONDS` (60), on a broker of its own, under load.
+"""A soak: one fault after the other for a chosen time, `SOAK_SECONDS` (60), to all roles over a shop under load.
 
     SOAK_SECONDS=3600 make test-faults ARGUMENTS="-k soak -s"
 
-It prints its seed (`SOAK_SEED` sets it), what it did, and how large the workers were; "none" among the faults gives
-them time to recover, and to be seen idle.
+It prints its seed (`SOAK_SEED` sets it), what it did, and how large each role was; "none" among the faults gives them
+time to recover, and to be seen idle. The world is `whole_shop.py`, what happens to it `whole_faults.py`, what must
+hold `checker.py` and `whole_checks.py`.
 """
 
 import os
 import random
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-from tests.kafka.working import RUNS, definitions
-from tests.support import random_definitions
+from tests.kafka.working import RUNS
 from tests.support.kafka.broker import Broker
-from tests.support.kafka.checker import check
-from tests.support.kafka.deployment import Deployment, events
+from tests.support.kafka.checker import complaints
+from tests.support.kafka.deployment import Deployment
+from tests.support.kafka.whole_checks import wrong_with
+from tests.support.kafka.whole_evidence import ended
+from tests.support.kafka.whole_faults import Faults
+from tests.support.kafka.whole_shop import ROLES, Shop, definitions, moody, simulation
 from tests.support.kafka.worker_process import Process
+from tests.support.receiver import Receiver
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 SEED = int(os.environ.get("SOAK_SEED", time.time_ns() % 1_000_000))
 PER_SECOND = 200
 FAULT_SECONDS = 6.0
 READ_SECONDS_MAX = 600.0
+USERS = 2_000
+PER_DAY = 5_000  # records of so many users, at least
+HOUR_MS = 3_600_000
+MEMORY_SECONDS_LEAST = 600.0  # of a soak that says anything about memory
+MEMORY_GROWTH_MAX = 1.25
+MEMORY_MORE_MAX_MB = 30.0
+
+Sizes = dict[str, list[tuple[float, float]]]
+"""By role: when, as a share of the soak, and how large a process was, in MB."""
 
 
-class Soak:
-    """Two workers on a broker, and what can be done to them."""
-
-    def __init__(self, deployment: Deployment, broker: Broker, rng: random.Random) -> None:
-        self.deployment, self.broker, self.rng = deployment, broker, rng
-        self.definitions = definitions(SEED)
-        self.version = 1
-        self.workers = {name: deployment.start_worker(name) for name in ("one", "two")}
-        self.megabytes: list[float] = []
-        self.faults: dict[str, Callable[[], None]] = {
-            "none": lambda: None,
-            "kill": self.kill,
-            "term": self.term,
-            "freeze": self.freeze,
-            "freeze_broker": self.freeze_broker,
-            "bounce_broker": self.bounce_broker,
-            "kill_broker": self.kill_broker,
-            "publish": self.publish,
-        }
-
-    def _somebody(self) -> str:
-        return self.rng.choice(list(self.workers))
-
-    def kill(self) -> None:
-        """SIGKILL to a worker, which is started again."""
-        name = self._somebody()
-        self.workers[name].kill()
-        self.workers[name] = self.deployment.start_worker(name)
-
-    def term(self) -> None:
-        """SIGTERM to a worker, which ends with 0 and is started again."""
-        name = self._somebody()
-        assert self.workers[name].stop() == 0
-        self.workers[name] = self.deployment.start_worker(name)
-
-    def freeze(self) -> None:
-        """SIGSTOP to a worker, for less or more than its session lasts."""
-        worker = self.workers[self._somebody()]
-        worker.freeze()
-        time.sleep(self.rng.uniform(0.5, 6))
-        worker.thaw()
-
-    def freeze_broker(self) -> None:
-        """SIGSTOP to the broker."""
-        self.broker.freeze()
-        time.sleep(self.rng.uniform(0.5, 8))
-        self.broker.thaw()
-
-    def bounce_broker(self) -> None:
-        """SIGTERM to the broker, which is started again."""
-        self.broker.stop()
-        self.broker.restart()
-
-    def kill_broker(self) -> None:
-        """SIGKILL to the broker, which is started again."""
-        self.broker.kill()
-        self.broker.restart()
-
-    def publish(self) -> None:
-        """Another version of the definitions."""
-        self.version += 1
-        self.definitions = random_definitions.changed(self.rng, self.definitions, new_reads=True)
-        self.deployment.publish(self.definitions | {"version": self.definitions["version"] + self.version})
-
-    def look(self) -> None:
-        """Note how large the workers are."""
-        self.megabytes += [resident_megabytes(worker) for worker in self.workers.values() if worker.is_running]
-
-
-def resident_megabytes(worker: Process) -> float:
+def resident_megabytes(process: Process) -> float:
     """The memory that a process has in use."""
-    pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def look(shop: Shop, sizes: Sizes, share: float) -> None:
+    """Note how large everybody is."""
+    for name, process in shop.roles.items():
+        if process.is_running:
+            sizes[ROLES[name]].append((share, resident_megabytes(process)))
+
+
+def largest(sizes: Sizes) -> dict[str, tuple[int, int]]:
+    """By role: how large a process was at most in the first half, and in the second, in MB."""
+
+    def most(seen: list[tuple[float, float]], *, late: bool) -> int:
+        return round(max((size for share, size in seen if (share >= 0.5) == late), default=0))
+
+    return {role: (most(seen, late=False), most(seen, late=True)) for role, seen in sizes.items()}
+
+
+def soak(shop: Shop, faults: Faults, rng: random.Random) -> Sizes:
+    """One fault after the other under load."""
+    sizes: Sizes = defaultdict(list)
+    began = time.monotonic()
+    while (share := (time.monotonic() - began) / SECONDS) < 1:
+        faults.spared = list(ROLES)[int(share * len(ROLES))]
+        shop.live(int(FAULT_SECONDS * PER_SECOND))
+        time.sleep(rng.uniform(0, 1))
+        faults.happen()
+        time.sleep(rng.uniform(0, FAULT_SECONDS))
+        look(shop, sizes, share)
+    return sizes
 
 
 @pytest.mark.faults
 def test_soak(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """After any number of faults everything that was written is there exactly once."""
+    """After any number of faults everything that each role owes is there, once, and none of them has grown."""
     rng = random.Random(SEED)
-    log = events(SEED, int(SECONDS * PER_SECOND))
-    done: Counter[str] = Counter()
-    with Broker() as broker, Deployment(broker, prefix, partitions=4, definitions=definitions(SEED)) as deployment:
-        soak = Soak(deployment, broker, rng)
-        soak.workers["one"].wait_for(RUNS)
-        ending = time.monotonic() + SECONDS
-        place = 0
-        while time.monotonic() < ending:
-            deployment.feed(log[place : place + int(FAULT_SECONDS * PER_SECOND)])
-            place += int(FAULT_SECONDS * PER_SECOND)
-            fault = rng.choice(list(soak.faults))
-            soak.faults[fault]()
-            done[fault] += 1
-            time.sleep(rng.uniform(0, FAULT_SECONDS))
-            soak.look()
-        deployment.wait_until_read(READ_SECONDS_MAX)
-        assert [worker.stop() for worker in soak.workers.values()] == [0, 0]
-        verdict = check(deployment)
+    with (
+        Broker() as broker,
+        Receiver(moody) as receiver,
+        Deployment(broker, prefix, partitions=4, definitions=definitions(SEED)) as deployment,
+    ):
+        shop = Shop(deployment, receiver, simulation(SEED, USERS, int(SECONDS * PER_SECOND / PER_DAY) + 4))
+        for name in ROLES:
+            shop.start(name)
+        shop.roles["one"].wait_for(RUNS)
+        shop.live_until(time.time_ns() // 1_000_000 - 3 * HOUR_MS)
+        faults = Faults(shop, broker, rng, SEED)
+        with capsys.disabled():
+            print(f"\nseed {SEED}", flush=True)  # noqa: T201
+        sizes = soak(shop, faults, rng)
+        evidence = ended(shop, READ_SECONDS_MAX)
+        verdict = complaints(deployment)
     with capsys.disabled():
-        half = len(soak.megabytes) // 2
-        first, second = (round(max(part, default=0)) for part in (soak.megabytes[:half], soak.megabytes[half:]))
-        print(f"\nseed {SEED}: {dict(done)}, {verdict.counts}, largest worker {first} MB, then {second} MB")  # noqa: T201
+        counts = {name: len(records) for name, records in evidence.topics.items()} | verdict.counts
+        print(f"{dict(faults.done)}, {counts}, {len(evidence.taken)} webhooks taken")  # noqa: T201
+        print(f"largest in MB, first half and second: {largest(sizes)}")  # noqa: T201
+    wrong = [*wrong_with(evidence), *verdict.wrong]
+    assert not wrong, "\n".join(wrong)
+    if SECONDS >= MEMORY_SECONDS_LEAST:
+        grown = {role: (first, second) for role, (first, second) in largest(sizes).items()
+                 if second > first * MEMORY_GROWTH_MAX + MEMORY_MORE_MAX_MB}  # fmt: skip
+        assert not grown

@@ -7,6 +7,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -25,6 +26,7 @@ class Post:
     body: bytes
     number: int
     at: float = field(default_factory=time.monotonic)
+    at_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     @property
     def id(self) -> str:
@@ -58,6 +60,7 @@ class Receiver:
         self.says = says
         self.posts: list[Post] = []
         self._taken: list[tuple[Post, Answer]] = []
+        self._numbers: Counter[str] = Counter()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._end: asyncio.Event | None = None
@@ -100,8 +103,9 @@ class Receiver:
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        before = sum(post.id == headers.get("webhook-id", "") for post in self.posts)
-        post = Post(request.path, headers, body, before + 1)
+        named = headers.get("webhook-id", "")
+        self._numbers[named] += 1
+        post = Post(request.path, headers, body, self._numbers[named])
         self.posts.append(post)
         answer = self.says(post)
         if answer.hangs:
