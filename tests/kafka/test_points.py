@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.control import CampaignCommand
-from tests.core.support import CART, HOUR, WALL_MS, Story, reminder
+from tests.core.support import CART, HOUR, START_MS, WALL_MS, Story, reminder
 from tests.support.pair import checked_of
 from worker.core.changelog import Changelog
 from worker.core.records import Effects
@@ -23,7 +23,7 @@ def left_over(kind: str) -> Story:
     if kind == "version":
         story.engine.publish(checked_of({**story.definitions, "version": 8}), wall_ms=WALL_MS, at_once=False)
     else:
-        story.engine.tick(story.engine.clock_ms + HOUR, wall_ms=WALL_MS, due_rows_max=0)
+        story.engine.tick(START_MS + HOUR, wall_ms=WALL_MS, due_rows_max=0)
     return story
 
 
