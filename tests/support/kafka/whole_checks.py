@@ -20,7 +20,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from schemas.models import Snapshot
-from tests.support.kafka.whole_evidence import Evidence, instant_ms
+from tests.support.kafka.whole_evidence import ALONE, Evidence, instant_ms
 from tests.support.kafka.whole_shop import is_refused
 from tests.support.receiver import Post
 from worker.core.pseudonyms import Pseudonyms
@@ -210,7 +210,7 @@ def of_lessons(evidence: Evidence) -> Iterator[str]:
 
 def of_receipts(evidence: Evidence) -> Iterator[str]:
     """Judge the receipts of erasures."""
-    places = [*(("worker", partition) for partition in range(evidence.partitions)), ("trainer", 0), ("lift", 0)]
+    places = [*(("worker", partition) for partition in range(evidence.partitions)), *((role, 0) for role in ALONE)]
     subjects = {Pseudonyms().of(user) for user in evidence.erased}
     given = Counter((body["subject"], body["role"], body["partition"]) for body in _bodies(evidence.topics["receipts"]))
     wanted = Counter((subject, *place) for subject in subjects for place in places)

@@ -32,12 +32,13 @@ from worker.lift.records import Record
 from worker.lift.results import results_of
 from worker.operations import lift
 
-__all__ = ["Evidence", "Results", "ended", "instant_ms", "published"]
+__all__ = ["ALONE", "Evidence", "comparable", "ended", "instant_ms"]
 
 TOPICS = (
     "campaign-triggers", "segment-changes", "audience-events", "sink-dead-letters", "models", "receipts",
     "training-samples", "observations", *MEASURED_FROM[:3],
 )  # fmt: skip
+ALONE = ("trainer", "lift")  # who give a receipt beside the partitions
 POLL_SECONDS = 0.3
 
 Body = dict[str, Any]
@@ -71,6 +72,8 @@ def ended(shop: Shop, seconds: float = SECONDS_MAX) -> Evidence:
     shop.finish()
     deployment.wait_until_read(seconds)
     wait_until(lambda: _has_read(deployment, learnt(deployment).offsets), "the trainer doesn't get through")
+    asked = len(shop.erased) * (deployment.partitions + len(ALONE))
+    _wait(lambda: len(deployment.read("receipts")) >= asked)
     _end(shop, "trainer")
     newest = [int(record.key) for record in deployment.read("models") if record.value][-1:]
     wait_until(
@@ -79,12 +82,12 @@ def ended(shop: Shop, seconds: float = SECONDS_MAX) -> Evidence:
     deployment.wait_until_read(seconds)
     _end(shop, *(name for name in shop.roles if name not in ("trainer", "lift", "sinks")))
     counted = _counted(deployment)
-    _wait(lambda: published(deployment) == counted)
+    _wait(lambda: _published(deployment) == counted)
     _wait(lambda: _are_delivered(shop))
     ended_ms = time.time_ns() // 1_000_000
     _end(shop, "lift", "sinks")
     return Evidence(
-        deployment.read_together(TOPICS), list(shop.receiver.posts), shop.receiver.taken, published(deployment),
+        deployment.read_together(TOPICS), list(shop.receiver.posts), shop.receiver.taken, _published(deployment),
         counted, learnt(deployment), _in_force(deployment), dict(shop.erased), deployment.partitions, ended_ms,
     )  # fmt: skip
 
@@ -155,7 +158,7 @@ def instant_ms(text: str) -> int:
 # Lift.
 
 
-def published(deployment: Deployment) -> Results:
+def _published(deployment: Deployment) -> Results:
     """The latest result of every campaign."""
     return comparable(run(lift.results(deployment.settings)))
 
@@ -182,7 +185,7 @@ def comparable(results: Iterable[Any]) -> Results:
     history, and which of several versions between two commits of different partitions was met first.
     """
     found = [CampaignResult.model_validate(result).model_dump(mode="json") for result in results]
-    return {result["campaign"]: result | _runs(result) | {"history": []} for result in found}
+    return {result["campaign"]: result | _runs(result) | {"definition": "", "history": []} for result in found}
 
 
 def _runs(result: Body) -> Body:
