@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -65,12 +66,17 @@ class Evidence:
 def ended(shop: Shop, seconds: float = SECONDS_MAX) -> Evidence:
     """Wait until everybody is through with everything, have them end, and return what there is.
 
-    The trainer goes first, so that its last model can take effect; then the workers, whose records the others wait for.
+    Once lift has counted everything somebody is erased of whom it knows: what was counted of her then is known. The
+    trainer ends first, so that its last model can take effect; then the workers, whose records the others wait for.
     Raises AssertionError for who doesn't get through or doesn't end with 0.
     """
     deployment = shop.deployment
     shop.finish()
     deployment.wait_until_read(seconds)
+    counted = _counted(deployment)
+    _wait(lambda: _published(deployment) == counted)
+    user = shop.receiver.taken[-1].content["data"]["user_id"]
+    shop.erase(user)
     wait_until(lambda: _has_read(deployment, learnt(deployment).offsets), "the trainer doesn't get through")
     asked = len(shop.erased) * (deployment.partitions + len(ALONE))
     _wait(lambda: len(deployment.read("receipts")) >= asked)
@@ -81,7 +87,7 @@ def ended(shop: Shop, seconds: float = SECONDS_MAX) -> Evidence:
     )
     deployment.wait_until_read(seconds)
     _end(shop, *(name for name in shop.roles if name not in ("trainer", "lift", "sinks")))
-    counted = _counted(deployment)
+    counted = _counted(deployment, {user: shop.erased[user]})
     _wait(lambda: _published(deployment) == counted)
     _wait(lambda: _are_delivered(shop))
     ended_ms = time.time_ns() // 1_000_000
@@ -163,8 +169,8 @@ def _published(deployment: Deployment) -> Results:
     return comparable(run(lift.results(deployment.settings)))
 
 
-def _counted(deployment: Deployment) -> Results:
-    """What the records on the topics come to, counted here by their own times."""
+def _counted(deployment: Deployment, erased: Mapping[str, int] = MappingProxyType({})) -> Results:
+    """What the records on the topics come to, counted here by their own times; then who was erased, and when."""
     ledger = Ledger(deployment.partitions)
     currency = ""
     for record in deployment.read("definitions"):
@@ -177,6 +183,8 @@ def _counted(deployment: Deployment) -> Results:
     ]  # fmt: skip
     for _, content, partition in sorted(told, key=itemgetter(0)):
         ledger.take(cast("Record", content), partition)
+    for user, at_ms in erased.items():
+        ledger.erase(user, at_ms)
     return comparable(results_of(ledger, currency, {}))
 
 
