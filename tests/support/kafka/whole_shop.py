@@ -11,14 +11,14 @@ import datetime
 import itertools
 import random
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from schemas.control import EraseCommand
-from tests.support.kafka.deployment import Deployment, run
+from tests.support.kafka.deployment import Deployment, Event, run
 from tests.support.kafka.worker_process import Process
 from tests.support.random_definitions import Conditions
 from tests.support.receiver import CLOSES, HANGS, OK, Answer, Post, Receiver
@@ -48,8 +48,8 @@ def definitions(seed: int, version: int = 1) -> dict[str, Any]:
     """Definitions in which every part has something to do, by version.
 
     Thresholds, costs and what the extra segments read change with every version, one campaign's design with every
-    second; so the layout of rows changes, and a run of lift's is left and taken up again. The limit of
-    an hour is out of reach: by it alone one can tell in which order users were judged whom a version left over.
+    second; so the layout of rows changes, and a run of lift's is left and taken up again. The limit of an hour is out
+    of reach: by it alone one can tell in which order users were judged whom a version left over.
     """
     rng = random.Random(f"{seed}/{version}")
     extra = [{"id": f"extra_{number}", "enter": Conditions(rng, [], model=False).condition()}
@@ -138,15 +138,19 @@ class Shop:
         return process
 
     def live_until(self, until_ms: int) -> int:
-        """Have everything happen that reaches the topic before an instant; return how many records that is."""
-        return self._feed(itertools.takewhile(lambda _: self.simulated.now_ms <= until_ms, self._batches))
+        """Have everything happen up to an instant, whole hours of it; return how many records have come."""
+        return self._live(lambda _: self.simulated.now_ms >= until_ms)
 
     def live(self, count: int) -> int:
         """Have the next hours happen, until so many records have come; return how many."""
-        written = 0
-        while written < count and (batch := next(self._batches, None)) is not None:
-            written += self._feed(iter([batch]))
-        return written
+        return self._live(lambda written: written >= count)
+
+    def _live(self, is_enough: Callable[[int], bool]) -> int:
+        self._react()
+        records: list[Event] = []
+        while not is_enough(len(records)) and (batch := next(self._batches, None)) is not None:
+            records += zip(self.simulated.keys(batch), batch.payloads, strict=True)
+        return self.deployment.feed(records)
 
     def finish(self) -> None:
         """Have somebody new come an hour after everybody in each partition.
@@ -162,11 +166,6 @@ class Shop:
             if (partition := partition_of(name.encode(), self.deployment.partitions)) in wanted:
                 wanted.remove(partition)
                 self.deployment.feed([(name.encode(), msgspec.json.encode({**event, "userId": name}))])
-
-    def _feed(self, batches: Iterator[Any]) -> int:
-        self._react()
-        records = [pair for batch in batches for pair in zip(self.simulated.keys(batch), batch.payloads, strict=True)]
-        return self.deployment.feed(records)
 
     def _react(self) -> None:
         """Let shoppers react to what the sender has taken since: to each trigger once, whatever came twice."""
