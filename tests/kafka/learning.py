@@ -67,7 +67,9 @@ def learnt(deployment: Deployment) -> Progress:
     state = KeptState(Progress)
     for record in deployment.read("learner-state"):
         state.take(record.key, record.value)
-    return state.finish()[0]
+    progress = state.progress() or Progress()
+    state.parts(progress.parts)
+    return progress
 
 
 def models(deployment: Deployment) -> list[Snapshot]:

@@ -15,7 +15,8 @@ def restored(records: Iterable[tuple[bytes, bytes | None]]) -> tuple[Progress, d
     state = KeptState(Progress)
     for key, value in records:
         state.take(key, value)
-    return state.finish()
+    progress = state.progress() or Progress()
+    return progress, state.parts(progress.parts)
 
 
 def test_what_was_written_is_read_back() -> None:

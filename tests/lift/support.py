@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import msgspec
-
 from tests.support.pair import checked_of
 from worker.core.effects import iso
 from worker.lift.accounts import Account
 from worker.lift.designs import programme_of, terms_of
 from worker.lift.ledger import Ledger
+from worker.lift.people import Part
 from worker.lift.records import Converted, Decided, Observed, Told
 from worker.lift.results import results_of
+from worker.lift.runs import Run
 
 __all__ = ["DAY", "HOUR", "START_MS", "Book", "campaign", "definitions"]
 
@@ -35,6 +35,7 @@ class Book:
 
     def __init__(self, *campaigns: dict[str, Any], partitions: int = 1, **rest: Any) -> None:
         self.ledger = Ledger(partitions)
+        self.stored: dict[str, dict[bytes, bytes]] = {}
         self.publish(*(campaigns or (campaign(),)), **rest)
 
     def publish(self, *campaigns: dict[str, Any], **rest: Any) -> None:
@@ -72,18 +73,37 @@ class Book:
 
     def account(self, arm: int, name: str = "reminder") -> Account:
         """The account of an arm of the campaign's present run."""
-        run = self.ledger.kept.runs[name][-1].design.run
-        return self.ledger.accounts()[name, run][arm]
+        return self.ledger.accounts()[self.run(name).number, arm]
+
+    def run(self, name: str = "reminder") -> Run:
+        """The campaign's present run."""
+        return dict(self.ledger.campaigns())[name][-1]
+
+    def part(self, user: str, name: str = "reminder") -> Part:
+        """A user's part in the campaign's present run."""
+        person = self.ledger.people.get(user)
+        part = person.part(self.run(name).number) if person is not None else None
+        assert part is not None
+        return part
 
     def result(self, name: str = "reminder") -> dict[str, Any]:
         """The campaign's result."""
-        return next(result for result in results_of(self.ledger, "EUR", {}) if result["campaign"] == name)
+        return next(result for result in results_of(self.ledger, "EUR") if result["campaign"] == name)
+
+    def store(self) -> None:
+        """Store what has changed, as a commit does."""
+        for key, value in self.ledger.changes():
+            kind, _, name = key.partition(b"/")
+            entries = self.stored.setdefault(kind.decode(), {})
+            if value is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = value
 
     def restart(self) -> None:
-        """Go on with a ledger made from what the old one would store."""
-        kept = msgspec.msgpack.decode(msgspec.msgpack.encode(self.ledger.kept), type=type(self.ledger.kept))
-        people = {name: msgspec.msgpack.decode(msgspec.msgpack.encode(person), type=type(person))
-                  for name, person in self.ledger.people.items()}  # fmt: skip
-        fresh = Ledger(self.ledger.partitions, kept, people)
+        """Go on with a ledger made from what was stored, now and earlier."""
+        self.store()
+        assert self.ledger.counts() == {kind: len(self.stored.get(kind, ())) for kind in self.ledger.counts()}
+        fresh = Ledger(self.ledger.partitions, self.stored, self.ledger.clocks)
         fresh._terms, fresh._programmes = self.ledger._terms, self.ledger._programmes
         self.ledger = fresh

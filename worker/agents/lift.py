@@ -9,21 +9,17 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from worker.agents.measuring import Measuring
 from worker.agents.process import Process
 from worker.core.pseudonyms import Pseudonyms
 from worker.kafka import steps, topics
 from worker.kafka.context import Context
 from worker.kafka.kept_state import DamagedError, KeptState
-from worker.kafka.lift_state import USER, LiftProgress
+from worker.kafka.lift_state import LiftProgress
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.steps import Step
 from worker.kafka.transaction import Transactions
-from worker.lift.ledger import Kept, Ledger
-from worker.lift.people import Person
-from worker.lift.results import History
+from worker.lift.ledger import Ledger
 from worker.observe.lift import LiftMetrics
 from worker.observe.logs import log
 from worker.settings import Settings
@@ -46,13 +42,13 @@ class LiftTask(PartitionTask):
         decisions = {"input_topic": self.context.settings.topic("campaign-decisions")}  # as many as the input has
         partitions = await topics.input_partitions(self.context.settings.model_copy(update=decisions))
         pseudonym = Pseudonyms(self.context.settings.pseudonym_keys).of
-        progress, ledger, history = await asyncio.to_thread(_counted, state, partitions, pseudonym)
-        measuring = Measuring(self.context, self._metrics, self._transactions, ledger, history, progress)
+        progress, ledger, useless = await asyncio.to_thread(_counted, state, partitions, pseudonym)
+        measuring = Measuring(self.context, self._metrics, self._transactions, ledger, progress, useless)
         await measuring.know_versions()
         steps.reached(Step.RESTORED, self.partition)
         seconds = time.monotonic() - started
         self._metrics.restored(seconds)
-        log("lift").info("Lift is measured.", users=len(ledger.people), campaigns=len(ledger.kept.runs),
+        log("lift").info("Lift is measured.", users=len(ledger.people), campaigns=len(ledger.campaigns()),
                          seconds=round(seconds, 3))  # fmt: skip
         return measuring
 
@@ -65,20 +61,18 @@ class LiftTask(PartitionTask):
 
 def _counted(
     state: KeptState[LiftProgress], partitions: int, pseudonym: Callable[[str], str]
-) -> tuple[LiftProgress, Ledger, History]:
-    """Return what was counted, or nothing if it is damaged: what the topics still hold is counted again."""
+) -> tuple[LiftProgress, Ledger, list[bytes]]:
+    """Return what was counted, and the keys of what is of no use.
+
+    If it is damaged that is all there is, and what the topics still hold is counted again.
+    """
     try:
-        progress, parts = state.finish()
-        kept = msgspec.msgpack.decode(parts["kept"], type=Kept) if parts else Kept()
-        history = msgspec.json.decode(parts["history"], type=History) if parts else {}
-        entries = state.entries(USER, progress.users)
-        people = {name: msgspec.msgpack.decode(value, type=Person) for name, value in entries.items()}
-    except (DamagedError, msgspec.MsgspecError) as error:
+        progress = state.progress() or LiftProgress()
+        entries = state.entries(progress.entries)
+        return progress, Ledger(partitions, entries, progress.clocks, pseudonym=pseudonym), []
+    except (DamagedError, ValueError) as error:
         log("lift").error("What was counted can't be used: what the topics still hold is counted anew.", error=error)
-        ledger = Ledger(partitions, pseudonym=pseudonym)
-        ledger.changed.update(state.names(USER))  # so that their entries go
-        return LiftProgress(), ledger, {}
-    return progress, Ledger(partitions, kept, people, pseudonym=pseudonym), history
+        return LiftProgress(), Ledger(partitions, pseudonym=pseudonym), state.keys()
 
 
 async def run(settings: Settings) -> None:

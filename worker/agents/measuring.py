@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
 from aiokafka import OffsetAndMetadata
 
 from schemas.access import MEASURED_FROM
@@ -22,8 +21,8 @@ from worker.kafka.committing import commit
 from worker.kafka.context import Context
 from worker.kafka.control import Issued, versions_in
 from worker.kafka.following import latest
-from worker.kafka.kept_state import changes
-from worker.kafka.lift_state import USER, LiftProgress
+from worker.kafka.kept_state import written
+from worker.kafka.lift_state import LiftProgress
 from worker.kafka.merged_input import MergedInput, Reading
 from worker.kafka.merging import Arrived
 from worker.kafka.outbox import Outbox
@@ -33,7 +32,7 @@ from worker.kafka.transaction import Transactions
 from worker.lift.designs import programme_of, terms_of
 from worker.lift.ledger import Ledger
 from worker.lift.records import Decided, Observed, Record, instant_ms, read
-from worker.lift.results import History, note, results_of
+from worker.lift.results import note, results_of
 from worker.observe.lift import LiftMetrics
 from worker.observe.logs import log
 
@@ -67,13 +66,14 @@ class Measuring:
     """What is counted, and how it comes to be more."""
 
     def __init__(
-        self, context: Context, metrics: LiftMetrics, transactions: Transactions, ledger: Ledger, history: History,
-        progress: LiftProgress,
+        self, context: Context, metrics: LiftMetrics, transactions: Transactions, ledger: Ledger,
+        progress: LiftProgress, useless: Iterable[bytes],
     ) -> None:  # fmt: skip
         self.context, self.metrics, self._transactions = context, metrics, transactions
         self.settings = context.settings
         self.committed_at = time.monotonic()
-        self._ledger, self._history, self.progress = ledger, history, progress
+        self._ledger, self.progress = ledger, progress
+        self._useless = set(useless)  # keys of a state that can't be gone on from
         self._input = MergedInput(self.settings, READINGS)
         self._currency = ""
         self._published: dict[str, dict[str, Any]] = {}
@@ -81,7 +81,7 @@ class Measuring:
         self._taken: Counter[tuple[str, str]] = Counter()
         self._pseudonyms = Pseudonyms(self.settings.pseudonym_keys)
         self._receipts: list[Receipt] = []  # yet to be written
-        self._unsaved = bool(ledger.changed)
+        self._unsaved = bool(self._useless)
         self._looked_at = 0.0
         self._shown_at = 0.0
 
@@ -113,7 +113,7 @@ class Measuring:
 
     def known(self) -> dict[str, Any]:
         """What it knows of itself, for `shoal status`."""
-        return {"users": len(self._ledger.people), "campaigns": len(self._ledger.kept.runs)}
+        return {"users": len(self._ledger.people), "campaigns": len(self._ledger.campaigns())}
 
     async def close(self) -> None:
         """Put the input away."""
@@ -176,7 +176,7 @@ class Measuring:
 
     def _wants_results(self, arrived: int) -> bool:
         waited = time.monotonic() - self._published_at >= self.settings.lift_publish_interval_ms / 1000
-        return waited and arrived < RECORDS_MAX and self.lag_records < RECORDS_MAX and bool(self._ledger.kept.runs)
+        return waited and arrived < RECORDS_MAX and self.lag_records < RECORDS_MAX and bool(self._ledger.campaigns())
 
     def _results(self) -> list[dict[str, Any]]:
         """Return the results that have changed, as of now."""
@@ -184,7 +184,7 @@ class Measuring:
         if self.settings.clock == "wall":
             self._ledger.pass_time(self.context.wall.now_ms() - BEHIND_MS)
         self._ledger.forget()
-        found = [note(self._history, result) for result in results_of(self._ledger, self._currency, self._history)]
+        found = [note(self._ledger.history, result) for result in results_of(self._ledger, self._currency)]
         return [result for result in found if not _same(result, self._published.get(result["campaign"]))]
 
     # Commit.
@@ -192,7 +192,7 @@ class Measuring:
     @property
     def _wants_commit(self) -> bool:
         waited = time.monotonic() - self.committed_at >= self.settings.lift_commit_interval_ms / 1000
-        return self._unsaved and (waited or bool(self._receipts) or len(self._ledger.changed) > USERS_MAX)
+        return self._unsaved and (waited or bool(self._receipts) or self._ledger.people.changes_waiting > USERS_MAX)
 
     async def _commit(self, results: list[dict[str, Any]]) -> None:
         offsets = await self._input.offsets()
@@ -206,17 +206,16 @@ class Measuring:
         await commit(self.context, self._transactions, outbox, copies)
         self.committed_at, self._unsaved = time.monotonic(), False
         self._receipts.clear()
+        self._useless.clear()
         self._tell(results)
         self._transactions.assert_no_doubt()
 
     def _changes(self) -> Iterator[tuple[bytes, bytes | None]]:
-        people = self._ledger.people
-        for user_id in self._ledger.stored():
-            person = people.get(user_id)
-            yield USER + user_id.encode(), None if person is None else msgspec.msgpack.encode(person)
-        self.progress.users = len(people)
-        parts = {"kept": msgspec.msgpack.encode(self._ledger.kept), "history": msgspec.json.encode(self._history)}
-        yield from changes(self.progress, parts)
+        """Yield what has changed, progress last; what is of no use goes, unless it is there again."""
+        yield from ((key, None) for key in self._useless)
+        yield from self._ledger.changes()
+        self.progress.clocks, self.progress.entries = dict(self._ledger.clocks), self._ledger.counts()
+        yield written(self.progress)
 
     def _tell(self, results: list[dict[str, Any]]) -> None:
         """Count and log what is true now."""

@@ -84,7 +84,8 @@ class TrainingTask(PartitionTask):
 def _whole(state: KeptState[Progress]) -> tuple[Progress, dict[str, bytes]]:
     """Return what was learnt, or nothing if it is damaged: the samples are there still, and are learnt again."""
     try:
-        return state.finish()
+        progress = state.progress() or Progress()
+        return progress, state.parts(progress.parts)
     except DamagedError as error:
         log("trainer").error("What was learnt can't be used, and is learnt anew from the samples.", error=str(error))
         return Progress(), {}

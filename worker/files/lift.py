@@ -11,7 +11,7 @@ from worker.core.records import Effects
 from worker.lift.designs import programme_of, terms_of
 from worker.lift.ledger import Ledger
 from worker.lift.records import Converted, Decided, Observed, Told
-from worker.lift.results import History, note, results_of
+from worker.lift.results import note, results_of
 
 __all__ = ["Measures"]
 
@@ -22,7 +22,6 @@ class Measures:
     def __init__(self) -> None:
         self._ledger = Ledger()
         self._currency = ""
-        self._history: History = {}
 
     def take(self, effects: Effects, version: Version) -> None:
         """Take what followed under a version of the definitions."""
@@ -46,10 +45,10 @@ class Measures:
     def day(self, midnight_ms: int) -> None:
         """Take down where everything stands at the end of a day."""
         for result in self.results(midnight_ms):
-            note(self._history, result)
+            note(self._ledger.history, result)
 
     def results(self, at_ms: int | None) -> list[dict[str, Any]]:
         """Return the result of every campaign as of an instant."""
         if at_ms is not None:
             self._ledger.pass_time(at_ms)
-        return list(results_of(self._ledger, self._currency, self._history))
+        return list(results_of(self._ledger, self._currency))

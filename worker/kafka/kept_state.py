@@ -1,10 +1,10 @@
 """What a role that works alone knows, as records of a compacted topic of its own.
 
     part/NAME   bytes of one part; a part that is gone has a tombstone
-    PREFIX/…    bytes of one entry among many, such as a user's; gone: a tombstone
-    progress    JSON: how far each input is read, the digest of every part, how many entries there are, and more
+    KIND/NAME   bytes of one entry among many of its kind, such as a user's; gone: a tombstone
+    progress    JSON: how far each input is read, the digest of every part or how many entries there are, and more
 
-The rule: progress names every part by its digest and counts the entries, so what is read back is whole or it is not
+The rule: progress names every part by its digest or counts the entries, so what is read back is whole or it is not
 used; and what hasn't changed isn't written again. All of it is written in the transaction that moves the offsets.
 """
 
@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-__all__ = ["PART", "DamagedError", "KeptState", "changes"]
+__all__ = ["PART", "DamagedError", "KeptState", "changes", "written"]
 
 PROGRESS = b"progress"
 PART = b"part/"
@@ -24,6 +24,11 @@ class _Progress(Protocol):
     """What a role's progress has at least."""
 
     format: int
+
+
+class _OfParts(_Progress, Protocol):
+    """The progress of a role that knows parts."""
+
     parts: dict[str, str]  # digests by name
 
 
@@ -39,52 +44,66 @@ class KeptState(Generic[P]):
 
     def __init__(self, progress: type[P]) -> None:
         self._type = progress
-        self._latest: dict[bytes, bytes] = {}
+        self._progress: bytes | None = None
+        self._latest: dict[bytes, dict[bytes, bytes]] = {}  # by kind, by name
 
     def take(self, key: bytes | None, value: bytes | None, /) -> None:
         """Take a record; of one key the latest counts."""
-        if value is None:
-            self._latest.pop(key or b"", None)
+        kind, slash, name = (key or b"").partition(b"/")
+        if not slash:
+            self._progress = value if kind == PROGRESS else self._progress
+        elif value is None:
+            self._latest.get(kind, {}).pop(name, None)
         else:
-            self._latest[key or b""] = value
+            self._latest.setdefault(kind, {})[name] = value
 
-    def finish(self) -> tuple[P, dict[str, bytes]]:
-        """Return progress and parts; both empty if there is no progress yet. Raises DamagedError."""
-        fresh = self._type()
-        if PROGRESS not in self._latest:
-            return fresh, {}
+    def progress(self) -> P | None:
+        """Return how far it was; None if it hasn't begun. Raises DamagedError."""
+        if self._progress is None:
+            return None
         try:
-            progress = msgspec.json.decode(self._latest[PROGRESS], type=self._type)
+            progress = msgspec.json.decode(self._progress, type=self._type)
         except msgspec.DecodeError as error:
             raise DamagedError("its progress can't be read") from error
-        if progress.format != fresh.format:
-            raise DamagedError(f"it has format {progress.format}, and this release reads {fresh.format}")
-        parts = {name: self._latest.get(PART + name.encode(), b"") for name in progress.parts}
-        wrong = [name for name, part in parts.items() if _digest(part) != progress.parts[name]]
+        if progress.format != self._type().format:
+            raise DamagedError(f"it has format {progress.format}, and this release reads {self._type().format}")
+        return progress
+
+    def parts(self, digests: Mapping[str, str]) -> dict[str, bytes]:
+        """Return the parts of these digests by name. Raises DamagedError unless they are there."""
+        latest = self._latest.get(PART[:-1], {})
+        parts = {name: latest.get(name.encode(), b"") for name in digests}
+        wrong = [name for name, part in parts.items() if _digest(part) != digests[name]]
         if wrong:
             raise DamagedError(f"these parts aren't those that its progress names: {', '.join(wrong)}")
-        return progress, parts
+        return parts
 
-    def entries(self, prefix: bytes, count: int) -> dict[str, bytes]:
-        """Return the entries under a prefix, by what is behind it. Raises DamagedError unless there are so many."""
-        found = {name: self._latest[prefix + name.encode()] for name in self.names(prefix)}
-        if len(found) != count:
-            raise DamagedError(f"it has {len(found):,} entries, and its progress counts {count:,}")
+    def entries(self, counts: Mapping[str, int]) -> dict[str, dict[bytes, bytes]]:
+        """Return the entries of these kinds by name. Raises DamagedError unless there are so many of each."""
+        found = {kind: self._latest.get(kind.encode(), {}) for kind in counts}
+        for kind, count in counts.items():
+            if len(found[kind]) != count:
+                raise DamagedError(f"it has {len(found[kind]):,} entries of {kind}, and its progress counts {count:,}")
         return found
 
-    def names(self, prefix: bytes) -> list[str]:
-        """Return what the entries under a prefix are of."""
-        return [key[len(prefix) :].decode() for key in self._latest if key.startswith(prefix)]
+    def keys(self) -> list[bytes]:
+        """Return the keys of all parts and entries there are."""
+        return [kind + b"/" + name for kind, names in self._latest.items() for name in names]
 
 
-def changes(progress: _Progress, parts: Mapping[str, bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+def changes(progress: _OfParts, parts: Mapping[str, bytes]) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield the records that turn the state `progress` tells of into `parts`, and have it tell of these."""
     digests = {name: _digest(part) for name, part in sorted(parts.items())}
     yield from ((PART + name.encode(), None) for name in sorted(progress.parts.keys() - digests.keys()))
     changed = [name for name, digest in digests.items() if progress.parts.get(name) != digest]
     yield from ((PART + name.encode(), parts[name]) for name in changed)
     progress.parts = digests
-    yield PROGRESS, msgspec.json.encode(progress)
+    yield written(progress)
+
+
+def written(progress: _Progress) -> tuple[bytes, bytes]:
+    """Return the record of a progress: the last of a transaction."""
+    return PROGRESS, msgspec.json.encode(progress)
 
 
 def _digest(part: bytes) -> str:

@@ -4,17 +4,27 @@ The rule: an account is a sum over users, of whole numbers alone, so that it is 
 user's outcome is counted when her window is over, in every arm alike; what she was sent is counted at once.
 """
 
-import msgspec
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
-from worker.lift.people import CLICKED, FIRED, SENT, Part
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from worker.lift.people import ACTIVE, CLICKED, FIRED, LIMITED, OBSERVED, SENT, Rows, rows_of
 from worker.lift.statistics import Sums
 
-__all__ = ["HELD_SINCE_MS", "Account", "add_part", "merge"]
+__all__ = ["Account", "Totals", "merge", "totals"]
 
 LATE_MS = 3_600_000
 """A window is over an hour after its end; what comes later still corrects what was counted."""
-HELD_SINCE_MS = 28 * 86_400_000
-"""Who was active in the two weeks before her first observation after so long is held."""
+USERS_AT_ONCE = 10_000  # some megabytes of columns
+PARTITIONS = 1 << 16
+
+Integers = npt.NDArray[np.int64]
+Totals = dict[tuple[int, int], "Account"]
+"""Accounts by (number of the run, arm)."""
 
 
 class Account(msgspec.Struct, array_like=True):
@@ -55,28 +65,65 @@ class Account(msgspec.Struct, array_like=True):
         return Sums(self.observed, self.active, self.active, self.active)
 
 
-def add_part(account: Account, part: Part, clock_ms: int) -> None:
-    """Add a user's part to the account of her arm, as of an instant of her partition."""
-    account.assigned += 1
-    account.limited += part.limited
-    account.fired += bool(part.seen & FIRED)
-    account.sent += bool(part.seen & SENT)
-    account.clicked += bool(part.seen & CLICKED)
-    account.converted += part.conversions > 0
-    account.conversions += part.conversions
-    account.amount += part.amount
-    if part.limited:
-        return
-    if part.active >= 0:
-        account.observed += 1
-        account.active += part.active
-    if clock_ms >= part.until_ms + LATE_MS:
-        account.users += 1
-        account.users_converted += part.conversions > 0
-        account.users_amount += part.amount
-        account.amount_squares += part.amount * part.amount
-        account.users_fired += bool(part.seen & FIRED)
-        account.users_cost_micros += part.cost_micros
+def totals(entries: Iterable[bytes], clocks: Mapping[int, int]) -> Totals:
+    """Return what users' entries add up to, each as of the clock of her part's partition, ms."""
+    found: Totals = defaultdict(Account)
+    clock_of = np.full(PARTITIONS, 0)
+    clock_of[list(clocks)] = list(clocks.values())
+    waiting = iter(entries)
+    while chunk := list(islice(waiting, USERS_AT_ONCE)):
+        rows = rows_of(chunk)
+        for key, account in _added_up(rows, clock_of[rows["partition"]]):
+            merge(found[key], account)
+    return found
+
+
+def _added_up(rows: Rows, clock_ms: Integers) -> Iterator[tuple[tuple[int, int], Account]]:
+    """Yield ((run, arm), account) of parts; `clock_ms` is that of each."""
+    order = np.lexsort((rows["arm"], rows["run"]))
+    rows, clock_ms = rows[order], clock_ms[order]
+    changes = (np.diff(rows["run"]) != 0) | (np.diff(rows["arm"]) != 0)
+    begins = np.concatenate(([0], np.flatnonzero(changes) + 1)) if len(rows) else np.empty(0, np.int64)
+    columns = _columns(rows, clock_ms)
+    sums = {name: np.add.reduceat(column, begins, dtype=np.int64) for name, column in columns.items()}
+    squares = _squares(columns["users_amount"], begins)
+    for place, begin in enumerate(begins.tolist()):
+        counts = {name: int(of[place]) for name, of in sums.items()}
+        yield (int(rows["run"][begin]), int(rows["arm"][begin])), Account(**counts, amount_squares=squares[place])
+
+
+def _columns(rows: Rows, clock_ms: Integers) -> dict[str, Integers]:
+    """Return what each part adds to each sum but that of squares."""
+    seen, converted, amount = rows["seen"], rows["conversions"] > 0, rows["amount"]
+    compared = seen & LIMITED == 0
+    judged = compared & (clock_ms >= rows["until_ms"] + LATE_MS)
+    return {
+        "assigned": np.ones(len(rows), np.int64),
+        "limited": seen & LIMITED != 0,
+        "fired": seen & FIRED != 0,
+        "sent": seen & SENT != 0,
+        "clicked": seen & CLICKED != 0,
+        "converted": converted,
+        "conversions": rows["conversions"],
+        "amount": amount,
+        "users": judged,
+        "users_converted": judged & converted,
+        "users_amount": judged * amount,
+        "users_fired": judged & (seen & FIRED != 0),
+        "users_cost_micros": judged * rows["cost_micros"],
+        "observed": compared & (seen & OBSERVED != 0),
+        "active": compared & (seen & ACTIVE != 0),
+    }
+
+
+def _squares(amounts: Integers, begins: Integers) -> list[int]:
+    """Return the sums of squares of runs of amounts, in whole numbers of any size: 64 bits are too few."""
+    squares = [0] * len(begins)
+    places = np.flatnonzero(amounts)
+    groups = np.searchsorted(begins, places, "right") - 1
+    for group, amount in zip(groups.tolist(), amounts[places].tolist(), strict=True):
+        squares[group] += amount * amount
+    return squares
 
 
 def merge(account: Account, more: Account) -> None:

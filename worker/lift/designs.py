@@ -61,9 +61,13 @@ class Terms(msgspec.Struct, frozen=True):
     caps: tuple[Cap, ...]  # of its channel
     channel: str | None
 
+    def is_global(self, user_id: str) -> bool:
+        """Return whether a user is in the global holdout."""
+        return self.design.global_share > 0 and drawn(user_id, self.global_seed) < self.design.global_share
+
     def arm_of(self, user_id: str) -> int:
         """Return where chance puts a user."""
-        if drawn(user_id, self.global_seed) < self.design.global_share:
+        if self.is_global(user_id):
             return GLOBAL
         if drawn(user_id, self.holdout_seed) < self.design.shares.get(HELD_OUT, 0.0):
             return HELD_OUT

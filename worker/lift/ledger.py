@@ -7,77 +7,61 @@
     observation   tells, four weeks later, who is still active
 
 The rule: it is a function of the records, in which those of a partition's decisions come in their order, and a record
-after the decision that it follows from. Nothing is dropped uncounted: `take` says what became of a record.
+after the decision that it follows from. Nothing is dropped uncounted: `take` says what became of a record. What it
+knows is on shelves, from which it can be made again.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from worker.core.pseudonyms import Pseudonyms
-from worker.lift.accounts import HELD_SINCE_MS, Account, add_part, merge
+from worker.lift.accounts import Account, Totals, merge, totals
 from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT, PROGRAMME, Design, Terms
 from worker.lift.limits import Limits
-from worker.lift.people import FIRED, Part, Person, join, told
+from worker.lift.people import ACTIVE, LIMITED, OBSERVED, Part, Person, last_ms, name_of
 from worker.lift.records import Converted, Decided, Observed, Record, Told, instant_ms
+from worker.lift.runs import Campaign, Run
+from worker.lift.shelves import Entries, People, Shelf
+from worker.lift.waiting import Early, Waiting
 
-__all__ = ["FORGOTTEN_MS", "Kept", "Ledger", "Run"]
+__all__ = ["FORGOTTEN_MS", "History", "Ledger"]
 
 DAY_MS = 86_400_000
 SEEN_WITHIN_SECONDS = 14 * 86_400
-OBSERVED_UNTIL_MS = HELD_SINCE_MS + 8 * DAY_MS  # one of the weekly observations is before
 FORGOTTEN_MS = 400 * DAY_MS
-RUNS_KEPT = 4
-VERSIONS_KEPT = 20
+AMOUNT_MAX = 1e9  # of an order, by the contract
 STOPS = ("rate_limit", "cap")
 PLAIN = Pseudonyms()
-EARLY_MS, EARLY_MAX = 7 * DAY_MS, 10_000
 FAR_PAST = -(1 << 62)
+NOTHING: Mapping[str, Entries] = MappingProxyType({})
 
-
-class Early(msgspec.Struct, array_like=True):
-    """A record whose decision is yet to be read, and its partition's clock when it came."""
-
-    since_ms: int
-    partition: int
-    converted: Converted | None = None
-    told: Told | None = None
-
-
-class Run(msgspec.Struct):
-    """A design, and what is known of it as a whole; `closed` are the accounts of users who are gone, by arm."""
-
-    design: Design
-    definitions: list[str] = []  # labels of the versions under which it ran, the latest last
-    began_ms: int = 0
-    latest_ms: int = 0
-    fired: dict[int, int] = {}  # decisions, not users, by arm
-    cost_micros: dict[int, int] = {}
-    closed: dict[int, Account] = {}
-
-
-class Kept(msgspec.Struct):
-    """What a ledger knows beside its users."""
-
-    runs: dict[str, list[Run]] = {}  # by campaign, the latest last
-    limits: Limits = msgspec.field(default_factory=Limits)
-    clocks: dict[int, int] = {}  # by partition: the newest instant, ms
-    early: dict[str, list[Early]] = {}  # by user: what came before the decision that it follows from
-    erased: dict[str, int] = {}  # pseudonym: when she asked; until her records of before are gone
+History = Shelf[list[dict[str, Any]]]
+"""Points by campaign, oldest first: `LiftPoint` of `campaign-results`."""
 
 
 class Ledger:
-    """Everything lift knows. `changed` are the users that somebody has yet to store."""
+    """Everything lift knows. `clocks` are the partitions' newest instants, ms."""
 
-    def __init__(self, partitions: int = 1, kept: Kept | None = None, people: dict[str, Person] | None = None, *,
+    def __init__(self, partitions: int = 1, entries: Mapping[str, Entries] = NOTHING,
+                 clocks: Mapping[int, int] | None = None, *,
                  pseudonym: Callable[[str], str] = PLAIN.of) -> None:  # fmt: skip
+        """`entries` are what `changes` told, by kind. Raises ValueError for what isn't as it tells it."""
         self.partitions, self._pseudonym = partitions, pseudonym
-        self.kept = kept or Kept()
-        self.people = people or {}
-        self.changed: set[str] = set()
+        self.clocks = dict(clocks or {})
+        self.people = People(entries.get("user", {}))
+        self.history: History = Shelf(list[dict[str, Any]], entries.get("history", {}))
+        self._campaigns = Shelf(Campaign, entries.get("campaign", {}))
+        self._hours = Shelf(dict[int, int], entries.get("hours", {}))
+        self._early = Shelf(list[Early], entries.get("early", {}))
+        self._erased = Shelf(int, entries.get("erased", {}))  # pseudonym: when she asked; until nothing of before comes
+        self._limits, self.waiting = Limits(self._hours), Waiting(self._early)
         self._terms: dict[str, dict[str, Terms]] = {}
         self._programmes: dict[str, Design | None] = {}
+        self._runs = {run.number: (name, run) for name, run in self.runs()}
+        self._swept_day: int | None = None
 
     def know(self, label: str, terms: dict[str, Terms], programme: Design | None) -> None:
         """Take note of a version of the definitions, by its label."""
@@ -103,61 +87,62 @@ class Ledger:
             self._passed(partition, until_ms)
 
     def _passed(self, partition: int, at_ms: int) -> None:
-        clocks = self.kept.clocks
-        clocks[partition] = max(clocks.get(partition, at_ms), at_ms)
+        self.clocks[partition] = max(self.clocks.get(partition, at_ms), at_ms)
+
+    def _clock(self, partition: int) -> int:
+        return self.clocks.get(partition, 0)
 
     def _decision(self, decision: Decided, partition: int) -> str:
         at_ms = instant_ms(decision.decided_at)
         self._passed(partition, at_ms)
-        assigned = decision.outcome in ("fired", "held_out") or decision.blocked_by in STOPS
-        if not assigned:
+        if decision.outcome not in ("fired", "held_out") and decision.blocked_by not in STOPS:
             return "not_assigned"
         terms = self._terms.get(decision.definition, {}).get(decision.campaign)
         if terms is None:
             return "unknown_version"
         if self._is_erased(decision.user_id, at_ms):
             return "erased"
-        person = self.people.setdefault(decision.user_id, Person())
-        self.changed.add(decision.user_id)
-        person.latest[decision.campaign] = max(at_ms, person.latest.get(decision.campaign, at_ms))
+        self._decided(decision, terms, at_ms, partition)
+        for record in self.waiting.take(decision.user_id):
+            self.take(record.content, record.partition)
+        return "taken" if terms.live else "rehearsed"
+
+    def _decided(self, decision: Decided, terms: Terms, at_ms: int, partition: int) -> None:
+        arm, named = _arm(decision, terms), name_of(decision.decision_id)
+        number = self._campaign(decision.campaign).number
+        person = self.people.get(decision.user_id) or Person()
+        person.latest[number] = max(at_ms, person.latest.get(number, at_ms))
         limited = self._limited(decision, terms, person, at_ms, partition)
-        if not terms.live:
-            self._take_early(decision.user_id)
-            return "rehearsed"
-        until_ms = at_ms + terms.design.within_ms
-        fresh = Part("", _arm(decision, terms), at_ms, until_ms, partition, limited, decision.campaign)
-        self._assign(decision, terms, person, fresh)
-        self._take_early(decision.user_id)
-        return "taken"
+        if terms.live:
+            seen, until_ms = LIMITED if limited else 0, at_ms + terms.design.within_ms
+            fresh = Part(0, number, partition, arm, seen, 0, at_ms, until_ms, 0, 0, ())
+            self._assign(decision, terms, person, fresh, named)
+        self.people.put(decision.user_id, person)
 
     def _limited(self, decision: Decided, terms: Terms, person: Person, at_ms: int, partition: int) -> bool:
         """Whether a limit stopped the decision or would have; and count it against the limits."""
-        limits = self.kept.limits
         if decision.outcome == "suppressed":
             return True
-        limited = decision.outcome == "held_out" and limits.stop(
+        limited = decision.outcome == "held_out" and self._limits.stop(
             terms, decision.campaign, person, at_ms, partition, self.partitions
         )
         if terms.caps and terms.channel:
             person.used(terms.channel, at_ms)
         if decision.outcome == "fired" and terms.per_hour_max is not None:
-            limits.count(decision.campaign, partition, at_ms)
+            self._limits.count(decision.campaign, partition, at_ms)
         return limited
 
-    def _assign(self, decision: Decided, terms: Terms, person: Person, fresh: Part) -> None:
+    def _assign(self, decision: Decided, terms: Terms, person: Person, fresh: Part, named: int) -> None:
         """Give the user a part in the campaign's run, and in that of all campaigns; count what was fired."""
         for campaign, design, arm in self._runs_of(decision, terms, fresh.arm):
             run = self._run(campaign, design, decision.definition, fresh.decided_ms)
-            part = person.part(campaign, design.run)
+            part = person.part(run.number)
             if part is None:
-                part = msgspec.structs.replace(fresh, run=design.run, arm=arm)
-                person.parts[campaign] = [*person.parts.get(campaign, ()), part]
+                part = msgspec.structs.replace(fresh, run=run.number, arm=arm)
+                person.parts = [*self._parts(person), part]
             if decision.outcome == "fired":
-                run.fired[arm] = run.fired.get(arm, 0) + 1
-                run.cost_micros[arm] = run.cost_micros.get(arm, 0) + terms.cost_micros
-                part.seen |= FIRED
-                join(part, decision.decision_id)
-                part.cost_micros += terms.cost_micros if fresh.decided_ms <= part.until_ms else 0
+                run.fire(arm, terms.cost_micros)
+                part.fire(named, terms.cost_micros if fresh.decided_ms <= part.until_ms else 0)
 
     def _runs_of(self, decision: Decided, terms: Terms, arm: int) -> Iterator[tuple[str, Design, int]]:
         """Yield (campaign, design, arm): the campaign's own, and that of all together if a success is defined."""
@@ -166,70 +151,44 @@ class Ledger:
         if programme is not None and terms.design.event is not None:
             yield ALL_CAMPAIGNS, programme, GLOBAL if arm == GLOBAL else PROGRAMME
 
-    def _run(self, campaign: str, design: Design, label: str, at_ms: int) -> Run:
+    def _campaign(self, name: str) -> Campaign:
+        """Return a campaign, with a number of its own if it is new."""
+        campaign = self._campaigns.get(name)
+        if campaign is None:
+            campaign = Campaign(len(self._campaigns))
+            self._campaigns.put(name, campaign)
+        return campaign
+
+    def _run(self, name: str, design: Design, label: str, at_ms: int) -> Run:
         """Return the run of a design, as the latest of its campaign."""
-        runs = self.kept.runs.setdefault(campaign, [])
-        run = next((run for run in runs if run.design.run == design.run), None)
-        if run is None:
-            run = Run(design, began_ms=at_ms)
-        if not runs or runs[-1] is not run:
-            runs[:] = [*(other for other in runs if other is not run), run][-RUNS_KEPT:]
-        if label not in run.definitions:
-            run.definitions = [*run.definitions, label][-VERSIONS_KEPT:]
-        run.began_ms, run.latest_ms = min(run.began_ms, at_ms), max(run.latest_ms, at_ms)
+        campaign = self._campaign(name)
+        run = campaign.run(design, label, at_ms)
+        self._campaigns.put(name, campaign)
+        if run.number not in self._runs:
+            self._runs = {run.number: (name, run) for name, run in self.runs()}
         return run
 
     def _conversion(self, conversion: Converted, partition: int) -> str:
-        person = self.people.get(conversion.user_id)
+        person, campaign = self.people.get(conversion.user_id), self._campaigns.get(conversion.campaign)
         decided_ms, at_ms = instant_ms(conversion.decided_at), instant_ms(conversion.occurred_at)
-        if decided_ms > (person.latest.get(conversion.campaign, FAR_PAST) if person else FAR_PAST):
+        if abs(conversion.amount) > AMOUNT_MAX:
+            raise ValueError("an amount beyond any order's")
+        if person is None or campaign is None or decided_ms > person.latest.get(campaign.number, FAR_PAST):
             early = Early(self._clock(partition), partition, converted=conversion)
             return self._wait(conversion.user_id, early, decided_ms)
-        found = False
-        for _, part in person.all_parts() if person else ():
-            if part.campaign == conversion.campaign and part.decided_ms < at_ms <= part.until_ms:
-                part.conversions += 1
-                part.amount += round(conversion.amount * 100)
-                found = True
-        if found:
-            self.changed.add(conversion.user_id)
-        return "taken" if found else "outside"
+        found = [part for part in self._parts(person) if part.counts(campaign.number, at_ms)]
+        for part in found:
+            part.convert(round(conversion.amount * 100))
+        return self._found(conversion.user_id, person, found)
 
     def _message(self, message: Told, partition: int) -> str:
-        person = self.people.get(message.user_id)
-        joined = [told(part, message.decision_id, message.event) for _, part in (person.all_parts() if person else ())]
-        if any(joined):
-            self.changed.add(message.user_id)
-            return "taken"
-        return self._wait(message.user_id, Early(self._clock(partition), partition, told=message))
-
-    def _clock(self, partition: int) -> int:
-        return self.kept.clocks.get(partition, 0)
-
-    # What comes before its decision: topics are read side by side.
-
-    def _wait(self, user_id: str, early: Early, decided_ms: int | None = None) -> str:
-        """Keep a record until its decision comes, not for long, and not too many."""
-        if self._is_erased(user_id, FAR_PAST if decided_ms is None else decided_ms) and user_id not in self.people:
-            return "erased"
-        if sum(map(len, self.kept.early.values())) >= EARLY_MAX:
-            return "outside"
-        self.kept.early[user_id] = [*self.kept.early.get(user_id, ()), early]
-        return "early"
-
-    def _take_early(self, user_id: str) -> None:
-        for early in self.kept.early.pop(user_id, ()):
-            record = early.converted or early.told
-            if record is not None:
-                self.take(record, early.partition)
-
-    def _drop_early(self) -> None:
-        """Give up what has waited for a week of its partition's time: nothing it follows from is known."""
-        for user_id, waiting in list(self.kept.early.items()):
-            left = [early for early in waiting if self._clock(early.partition) - early.since_ms <= EARLY_MS]
-            self.kept.early[user_id] = left
-            if not left:
-                del self.kept.early[user_id]
+        named, person = name_of(message.decision_id), self.people.get(message.user_id)
+        found = [part for part in self._parts(person) if named in part.joined]
+        for part in found:
+            part.tell(message.event)
+        if person is None or not found:
+            return self._wait(message.user_id, Early(self._clock(partition), partition, told=message))
+        return self._found(message.user_id, person, found)
 
     def _observation(self, observation: Observed, partition: int) -> str:
         at_ms, person = instant_ms(observation.observed_at), self.people.get(observation.user_id)
@@ -237,14 +196,27 @@ class Ledger:
         since_seconds = observation.features.get("time_since_activity")
         if person is None or since_seconds is None:
             return "outside"
-        found = False
-        for _, part in person.all_parts():
-            if part.active < 0 and HELD_SINCE_MS <= at_ms - part.decided_ms < OBSERVED_UNTIL_MS:
-                part.active = int(since_seconds <= SEEN_WITHIN_SECONDS)
-                found = True
-        if found:
-            self.changed.add(observation.user_id)
-        return "taken" if found else "outside"
+        found = [part for part in self._parts(person) if part.is_to_be_observed(at_ms)]
+        for part in found:
+            part.seen |= OBSERVED | (ACTIVE if since_seconds <= SEEN_WITHIN_SECONDS else 0)
+        return self._found(observation.user_id, person, found)
+
+    def _parts(self, person: Person | None) -> list[Part]:
+        """Return a user's parts in the runs that are kept."""
+        return [part for part in person.parts if part.run in self._runs] if person is not None else []
+
+    def _found(self, user_id: str, person: Person, found: list[Part]) -> str:
+        """Keep a user if some part of hers has changed."""
+        if not found:
+            return "outside"
+        self.people.put(user_id, person)
+        return "taken"
+
+    def _wait(self, user_id: str, early: Early, decided_ms: int | None = None) -> str:
+        """Keep a record until its decision comes, if there is room."""
+        if self._is_erased(user_id, FAR_PAST if decided_ms is None else decided_ms) and user_id not in self.people:
+            return "erased"
+        return "early" if self.waiting.put(user_id, early) else "outside"
 
     # Users who go.
 
@@ -253,64 +225,81 @@ class Ledger:
 
         Returns whether there was anything about her.
         """
-        found = user_id in self.people or user_id in self.kept.early
-        self.kept.erased[self._pseudonym(user_id)] = at_ms
-        self._close(user_id)
+        found = user_id in self.people or self._early.get(user_id) is not None
+        self._erased.put(self._pseudonym(user_id), at_ms)
+        self._close([user_id])
         return found
 
     def forget(self) -> None:
-        """Give up what waits in vain; close the accounts of users of whom nothing can change any more."""
-        self._drop_early()
-        newest_ms = max(self.kept.clocks.values(), default=0)
-        old_ms = newest_ms - FORGOTTEN_MS
-        for user_id in [name for name, person in self.people.items() if max(person.latest.values()) < old_ms]:
-            self._close(user_id)
-        gone = [name for name, at_ms in self.kept.erased.items() if newest_ms - at_ms > FORGOTTEN_MS]
-        for name in gone:
-            del self.kept.erased[name]
+        """Give up what waits in vain; close, once a day, the accounts of users of whom nothing can change any more."""
+        self.waiting.give_up(self._clock)
+        newest_ms = max(self.clocks.values(), default=0)
+        if newest_ms // DAY_MS == self._swept_day:
+            return
+        self._swept_day = newest_ms // DAY_MS
+        old_ms = self._swept_day * DAY_MS - FORGOTTEN_MS
+        self._close([name.decode() for name, entry in self.people.entries().items() if last_ms(entry) < old_ms])
+        for name in [name for name, at_ms in self._erased.items() if at_ms < old_ms]:
+            self._erased.drop(name)
 
-    def _close(self, user_id: str) -> None:
-        person = self.people.pop(user_id, None)
-        self.kept.early.pop(user_id, None)
-        self.changed.add(user_id)
-        for campaign, part in person.all_parts() if person else ():
-            run = next((run for run in self.kept.runs.get(campaign, ()) if run.design.run == part.run), None)
-            if run is not None:
-                add_part(run.closed.setdefault(part.arm, Account()), part, self.kept.clocks.get(part.partition, 0))
+    def _close(self, user_ids: Iterable[str]) -> None:
+        """Keep nothing of users but what they added to the accounts."""
+        entries = [self.people.drop(user_id) for user_id in user_ids]
+        for user_id in user_ids:
+            self.waiting.take(user_id)
+        for (number, arm), account in totals(filter(None, entries), self.clocks).items():
+            if number in self._runs:
+                name, run = self._runs[number]
+                merge(run.closed.setdefault(arm, Account()), account)
+                self._campaigns.put(name, self._campaign(name))
 
     def _is_erased(self, user_id: str, at_ms: int) -> bool:
-        erased = self.kept.erased
-        return bool(erased) and at_ms <= erased.get(self._pseudonym(user_id), at_ms - 1)
+        erased_ms = self._erased.get(self._pseudonym(user_id)) if self._erased else None
+        return erased_ms is not None and at_ms <= erased_ms
 
     # What it comes to.
 
-    def accounts(self) -> dict[tuple[str, str], dict[int, Account]]:
-        """Return the accounts by (campaign, run) and arm, of all users as of now."""
-        found: dict[tuple[str, str], dict[int, Account]] = defaultdict(lambda: defaultdict(Account))
-        for campaign, run in self.runs():
+    def accounts(self) -> Totals:
+        """Return the accounts of the runs there are, of all users as of now."""
+        found = totals(self.people.entries().values(), self.clocks)
+        for _, run in self.runs():
             for arm, account in run.closed.items():
-                merge(found[campaign, run.design.run][arm], account)
-        for person in self.people.values():
-            for campaign, part in person.all_parts():
-                clock_ms = self.kept.clocks.get(part.partition, 0)
-                add_part(found[campaign, part.run][part.arm], part, clock_ms)
+                merge(found[run.number, arm], account)
         return found
+
+    def campaigns(self) -> list[tuple[str, list[Run]]]:
+        """Return (campaign, runs) of those that have any, the latest run last, in order of their first decision."""
+        found = sorted(self._campaigns.items(), key=lambda item: item[1].number)
+        return [(name, campaign.runs) for name, campaign in found if campaign.runs]
 
     def runs(self) -> Iterator[tuple[str, Run]]:
         """Yield (campaign, run), a campaign's latest last."""
-        return ((campaign, run) for campaign, runs in self.kept.runs.items() for run in runs)
+        return ((name, run) for name, runs in self.campaigns() for run in runs)
 
-    def stored(self) -> Iterable[str]:
-        """Return the users whose parts have changed, and forget that they have."""
-        changed, self.changed = self.changed, set()
-        return sorted(changed)
+    # What of it is to be stored.
+
+    @property
+    def _shelves(self) -> dict[str, People | Shelf[Any]]:
+        return {"campaign": self._campaigns, "early": self._early, "erased": self._erased, "history": self.history,
+                "hours": self._hours, "user": self.people}  # fmt: skip
+
+    def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield (kind/name, entry or None) of what has changed since the last call."""
+        for kind, shelf in self._shelves.items():
+            yield from ((f"{kind}/".encode() + name, entry) for name, entry in shelf.changes())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many entries there are, by kind."""
+        return {kind: len(shelf) for kind, shelf in self._shelves.items()}
 
 
 def _arm(decision: Decided, terms: Terms) -> int:
-    """Return the arm of an assigned decision: as it was recorded, and where that doesn't say, as chance has it."""
-    drawn = terms.arm_of(decision.user_id)
+    """Return the arm of an assigned decision: as it was recorded, and where that doesn't say, as chance has it.
+
+    Raises ValueError for a variant that there isn't.
+    """
     if decision.outcome == "held_out":
-        return drawn if drawn == GLOBAL else HELD_OUT
+        return GLOBAL if terms.is_global(decision.user_id) else HELD_OUT
     if decision.outcome == "fired":
         return terms.design.variants.index(decision.variant)
-    return drawn
+    return terms.arm_of(decision.user_id)

@@ -6,21 +6,24 @@ whom nothing was sent, and whose conversions nobody records. So users are left o
 what the limits say at the first decision, which no arm has had any influence on yet.
 """
 
-import msgspec
-
 from worker.lift.designs import Terms
 from worker.lift.people import Person
+from worker.lift.shelves import Shelf
 
 __all__ = ["Limits"]
 
 HOUR_MS = 3_600_000
 HOURS_KEPT = 32
 
+Hours = dict[int, int]
+"""Fired decisions by UTC hour since 1970: the latest hours."""
 
-class Limits(msgspec.Struct):
-    """Fired decisions by partition, campaign and UTC hour; the latest hours of each."""
 
-    hours: dict[str, dict[int, int]] = {}
+class Limits:
+    """Fired decisions by partition and campaign, and what they leave room for."""
+
+    def __init__(self, hours: Shelf[Hours]) -> None:
+        self._hours = hours
 
     def stop(self, terms: Terms, campaign: str, person: Person, at_ms: int, partition: int, partitions: int) -> bool:
         """Return whether a decision at an instant would be stopped."""
@@ -32,13 +35,14 @@ class Limits(msgspec.Struct):
 
     def count(self, campaign: str, partition: int, at_ms: int) -> None:
         """Count a fired decision."""
-        hours = self.hours.setdefault(_key(campaign, partition), {})
+        hours = self._hours.get(_key(campaign, partition)) or {}
         hours[at_ms // HOUR_MS] = hours.get(at_ms // HOUR_MS, 0) + 1
         for hour in sorted(hours)[:-HOURS_KEPT]:
             del hours[hour]
+        self._hours.put(_key(campaign, partition), hours)
 
     def _fired(self, campaign: str, partition: int, at_ms: int) -> int:
-        return self.hours.get(_key(campaign, partition), {}).get(at_ms // HOUR_MS, 0)
+        return (self._hours.get(_key(campaign, partition)) or {}).get(at_ms // HOUR_MS, 0)
 
 
 def _key(campaign: str, partition: int) -> str:

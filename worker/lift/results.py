@@ -6,16 +6,18 @@ together are compared with the global holdout at the first decision of any, befo
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worker.core.effects import iso
 from worker.lift.accounts import Account
 from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT, Design
-from worker.lift.ledger import Ledger, Run
+from worker.lift.ledger import History, Ledger
+from worker.lift.runs import Run
 from worker.lift.statistics import Interval, Sums, difference, evidence_of_mismatch, ratio
 
-__all__ = ["History", "note", "results_of"]
+__all__ = ["note", "results_of"]
 
 MISMATCH_LOG10 = 3.0
 CERTAIN_LOG10 = 9999.0
@@ -24,17 +26,15 @@ POINTS_KEPT = 400  # of a campaign: of its variants together
 ARMS = {HELD_OUT: "holdout", GLOBAL: "global_holdout"}
 
 Arms = Mapping[int, Account]
-History = dict[str, list[dict[str, Any]]]
-"""Points by campaign, oldest first: `LiftPoint` of `campaign-results`."""
 
 
-def results_of(ledger: Ledger, currency: str, history: History) -> Iterator[dict[str, Any]]:
-    """Yield the result of every campaign that has decided something; `history` are its points so far."""
-    accounts = ledger.accounts()
-    as_of_ms = max(ledger.kept.clocks.values(), default=0)
-    for campaign, runs in ledger.kept.runs.items():
+def results_of(ledger: Ledger, currency: str) -> Iterator[dict[str, Any]]:
+    """Yield the result of every campaign that has decided something, with the points of its history so far."""
+    accounts = _by_run(ledger)
+    as_of_ms = max(ledger.clocks.values(), default=0)
+    for campaign, runs in ledger.campaigns():
         *earlier, run = runs
-        arms = accounts[campaign, run.design.run]
+        arms = accounts[run.number]
         measured = run.design.event is not None
         yield {
             "campaign": campaign,
@@ -48,22 +48,31 @@ def results_of(ledger: Ledger, currency: str, history: History) -> Iterator[dict
             "control": _control_name(campaign, run.design),
             "groups": _groups(campaign, run, arms),
             "sample_ratio": _sample_ratio(campaign, run.design, arms),
-            "history": list(history.get(campaign, ())),
-            "earlier": [_earlier(campaign, past, accounts[campaign, past.design.run]) for past in reversed(earlier)],
+            "history": list(ledger.history.get(campaign) or ()),
+            "earlier": [_earlier(campaign, past, accounts[past.number]) for past in reversed(earlier)],
         }
 
 
 def note(history: History, result: dict[str, Any]) -> dict[str, Any]:
     """Return a result with the lift of each variant as it stood at the first look of every day, this one included."""
-    points = history.setdefault(result["campaign"], [])
+    points = history.get(result["campaign"]) or []
     if not points or points[-1]["at"][:10] != result["as_of"][:10]:
-        points += [
+        new = [
             {"at": result["as_of"], "variant": group["variant"], "conversion": group["lift"]["conversion"]}
             for group in result["groups"]
             if group["lift"] is not None
         ]
-        del points[:-POINTS_KEPT]
+        points = [*points, *new][-POINTS_KEPT:]
+        history.put(result["campaign"], points)
     return result | {"history": list(points)}
+
+
+def _by_run(ledger: Ledger) -> dict[int, dict[int, Account]]:
+    """Return the accounts by arm, by number of the run."""
+    found: dict[int, dict[int, Account]] = defaultdict(dict)
+    for (number, arm), account in ledger.accounts().items():
+        found[number][arm] = account
+    return found
 
 
 def _control_of(campaign: str, design: Design) -> int | None:

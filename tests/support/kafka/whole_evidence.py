@@ -185,7 +185,7 @@ def _counted(deployment: Deployment, erased: Mapping[str, int] = MappingProxyTyp
         ledger.take(cast("Record", content), partition)
     for user, at_ms in erased.items():
         ledger.erase(user, at_ms)
-    return comparable(results_of(ledger, currency, {}))
+    return comparable(results_of(ledger, currency))
 
 
 def comparable(results: Iterable[Any]) -> Results:
