@@ -16,6 +16,7 @@ from tests.observe.support import (
     everything_verified,
 )
 from tests.support.packages import need_programs
+from worker.errors import JobFailed
 from worker.kafka.partition import cause_of
 from worker.observe.catalogue import CATALOGUE, FAMILIES, RESTART_CAUSES, families_of
 from worker.observe.family import ENDINGS, SERIES_MAX
@@ -77,5 +78,6 @@ def test_labels_are_bounded_and_none_is_a_user() -> None:
 def test_every_cause_of_a_restart_is_known() -> None:
     """What isn't counts as `unexpected`."""
     assert cause_of(TimeoutError()) in RESTART_CAUSES
+    assert cause_of(JobFailed("No broker answers.")) == "kafka"
     assert cause_of(ZeroDivisionError()) == "unexpected"
     assert "unexpected" in RESTART_CAUSES

@@ -18,6 +18,7 @@ from worker.core.changelog import Changelog, StateRecordError
 from worker.core.engine import Engine
 from worker.core.pseudonyms import Pseudonyms
 from worker.core.restoring import Restorer
+from worker.errors import ShoalError
 from worker.kafka import steps
 from worker.kafka.beginning import (
     PartitionStopped,
@@ -260,4 +261,5 @@ def cause_of(error: Exception) -> str:
         return "in_doubt"
     if isinstance(error, TimeoutError):
         return "timeout"
-    return "kafka" if isinstance(error, KafkaError) else "unexpected"
+    # What our own clients say of brokers that can't be used is a sentence, and no mistake of ours.
+    return "kafka" if isinstance(error, KafkaError | ShoalError) else "unexpected"
