@@ -1,4 +1,4 @@
-"""The comparison with scipy on a real trial, on made data of its form."""
+"""The comparison with scipy on a real trial, on made data of its form; what lift costs."""
 
 import csv
 import lzma
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from worker.bench import lift_state
 from worker.bench.lift import compared, main
 
 
@@ -34,3 +35,12 @@ def test_the_intervals_are_the_same(binary: bool) -> None:
     ours, theirs = compared(*arms, binary=binary)
     assert ours is not None
     assert (ours.fixed_low, ours.fixed_high) == pytest.approx(theirs, abs=(theirs[1] - theirs[0]) / 50)
+
+
+def test_what_lift_costs_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """All records of two campaigns are taken, and the ledger is made again of what it stored; no users: status 2."""
+    assert lift_state.main(["--users", "0"]) == 2
+    assert lift_state.main(["--users", "700", "--campaigns", "2"]) == 0
+    assert "restore us per user" in capsys.readouterr().out
+    stored = lift_state.costs(700, 2)["stored_bytes_per_user"] - lift_state.costs(700, 1)["stored_bytes_per_user"]
+    assert 60 < stored < 80
