@@ -324,6 +324,17 @@ def test_a_champion_rolled_back_to_the_floor_is_news() -> None:
     assert learnt.snapshot(3) is None
 
 
+def test_that_all_is_as_it_was_is_news_after_three_days() -> None:
+    """A sample a day teaches nothing new; a snapshot says that it was looked, also after a restart."""
+    *many, last = stream(19, 4_000, a_day=300)
+    learnt, given = after(many), list[int]()
+    for day in range(1, 11):
+        learnt = learning(learnt.parts())
+        learnt.learn(last._replace(id=f"{day:016x}" * 2, resolved_ms=last.resolved_ms + HORIZON + day * DAY))
+        given += [day] if learnt.snapshot(1) is not None else []
+    assert given == [1, 4, 7, 10]
+
+
 def test_the_population_is_part_of_a_snapshot() -> None:
     """What definitions rank by has quantiles as soon as users were observed for a week; resumed it goes on."""
     segment = {"id": "top", "enter": 'percentile("spend_365d") >= 0.9'}

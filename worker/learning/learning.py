@@ -19,7 +19,7 @@ from worker.learning.identities import Identities
 from worker.learning.inputs import Observation, Sample
 from worker.learning.measured import target_figures, target_metrics
 from worker.learning.population import Population
-from worker.learning.settings import DECISIONS_KEPT
+from worker.learning.settings import DECISIONS_KEPT, NEWS_MS_MAX
 from worker.learning.target import TargetLearning
 
 __all__ = ["Learning"]
@@ -39,10 +39,11 @@ class Learning:
         self._traits = wanted.traits
         self._samples, self._observations = Identities("samples"), Identities("observations")
         self._clock_ms = 0
+        self._given_ms: int | None = None  # the clock of the last snapshot
         self._decisions: list[dict[str, Any]] = []
         self._recent: list[dict[str, Any]] = []
         if MAIN in known:
-            counts, self._clock_ms, self._decisions, self._recent = msgspec.msgpack.decode(known[MAIN])
+            counts, self._clock_ms, self._given_ms, self._decisions, self._recent = msgspec.msgpack.decode(known[MAIN])
             self._samples.restore(counts[0], known)
             self._observations.restore(counts[1], known)
         self._targets = {
@@ -94,9 +95,13 @@ class Learning:
         return target.scores(sample) if target else {}
 
     def snapshot(self, version: int) -> Snapshot | None:
-        """Return what is known as a snapshot of that version; None without news since the last one."""
-        if not self._population.has_news() and not any(target.has_news() for target in self._targets.values()):
+        """Return what is known as a snapshot of that version; None without news since the last one.
+
+        That what held days ago holds still is news, too: else nobody could tell it from a learning that has ended.
+        """
+        if not self._has_news():
             return None
+        self._given_ms = self._clock_ms
         entries = {name: target.give() for name, target in self._targets.items()}
         content = {
             "feature_schema": OBSERVED_HASH,
@@ -109,13 +114,19 @@ class Learning:
         }
         return sealed(version, content)
 
+    def _has_news(self) -> bool:
+        if self._given_ms is not None and self._clock_ms - self._given_ms >= NEWS_MS_MAX:
+            return True
+        return self._population.has_news() or any(target.has_news() for target in self._targets.values())
+
     def _training(self) -> dict[str, int]:
         spans = [target.learnt_ms for target in self._targets.values() if target.evidence["samples"]]
         return {"from_ms": min((first for first, _ in spans), default=0), "until_ms": self._clock_ms}
 
     def parts(self) -> dict[str, bytes]:
         """Return everything it knows, as named parts of at most 900 KB; most stay as they were between calls."""
-        main = ((self._samples.count, self._observations.count), self._clock_ms, self._decisions, self._recent)
+        counts = self._samples.count, self._observations.count
+        main = (counts, self._clock_ms, self._given_ms, self._decisions, self._recent)
         found = {MAIN: msgspec.msgpack.encode(main), **dict(self._samples.parts()), **dict(self._observations.parts())}
         for name, target in self._targets.items():
             found |= {f"target/{name}/{part}": data for part, data in target.parts()}

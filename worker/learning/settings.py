@@ -9,8 +9,8 @@ __all__ = [
     "ALPHA_PROMOTION", "ALPHA_ROLLBACK", "BATCH", "CALIBRATED", "CALIBRATED_LEAST", "CALIBRATION_PRIOR",
     "COMPARED_LEAST", "DAY_MS", "DECISIONS_KEPT", "EPOCH", "EVALUATED", "EVIDENCE_LEAST", "EXPORTS_MOST",
     "GROUPS_MOST", "GROUP_LEAST", "IDS_REMEMBERED", "L2", "LIMIT", "LOG_LOSS_CLIP", "NEVER_S", "NEWS_LEAST",
-    "NEWS_ROWS", "PRIOR_HURRIED", "PRIOR_MEMORY", "RATE", "RECENT", "REPLAYED_BEFORE", "SCALE_LEAST", "SEED",
-    "SETTLED", "TRAIT_LENGTH_MAX", "TREE", "WAITING_MOST", "YOUNG",
+    "NEWS_MS_MAX", "NEWS_ROWS", "PRIOR_HURRIED", "PRIOR_MEMORY", "RATE", "RECENT", "REPLAYED_BEFORE", "SCALE_LEAST",
+    "SEED", "SETTLED", "TRAIT_LENGTH_MAX", "TREE", "WAITING_MOST", "YOUNG",
 ]  # fmt: skip
 
 DAY_MS: Final = 86_400_000
@@ -74,6 +74,7 @@ LOG_LOSS_CLIP: Final = 1e-3  # of probabilities in comparisons: one surprise is 
 # News: a snapshot for every change of who is live, and for scores that moved this much on average
 NEWS_LEAST: Final = 0.01
 NEWS_ROWS: Final = 512  # last samples on which that is measured
+NEWS_MS_MAX: Final = 3 * DAY_MS  # of event time without any: a snapshot says that all is as it was
 
 DECISIONS_KEPT: Final = 50
 IDS_REMEMBERED: Final = 65_536  # of samples and as many of observations: what comes again within so many is known
