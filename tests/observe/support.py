@@ -124,7 +124,7 @@ def everything_measured() -> LiftMetrics:
     """Metrics of lift in which each thing has happened."""
     metrics = LiftMetrics()
     metrics.counted({("conversions", "taken"): 3}, [EXAMPLES["CampaignResult"]])
-    metrics.counts(5, 1_040)
+    metrics.counts(5, 1_040, ["cart_reminder"])
     metrics.state(0, "running")
     metrics.restarted("kafka")
     metrics.rebalanced()

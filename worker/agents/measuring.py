@@ -29,7 +29,7 @@ from worker.kafka.outbox import Outbox
 from worker.kafka.privacy import erased_by, role_receipt
 from worker.kafka.steps import Step
 from worker.kafka.transaction import Transactions
-from worker.lift.designs import programme_of, terms_of
+from worker.lift.designs import ALL_CAMPAIGNS, programme_of, terms_of
 from worker.lift.ledger import Ledger
 from worker.lift.records import Decided, Observed, Record, instant_ms, read
 from worker.lift.results import note, results_of
@@ -104,7 +104,14 @@ class Measuring:
             await self._commit(results)
         if time.monotonic() - self._shown_at >= SHOW_SECONDS:
             self._shown_at = time.monotonic()
-            self.metrics.counts(self.lag_records, len(self._ledger.people))
+            self.metrics.counts(self.lag_records, len(self._ledger.people), self._campaigns)
+
+    @property
+    def _campaigns(self) -> set[str]:
+        """What is measured now: the campaigns of the newest definitions, and all together."""
+        published = self.context.control.definitions
+        campaigns = published.checked.definitions.campaigns if published else ()
+        return {ALL_CAMPAIGNS, *(campaign.id for campaign in campaigns)}
 
     async def end(self) -> None:
         """Save what was counted since the last commit."""

@@ -104,8 +104,8 @@ def warnings(result: Result) -> list[str]:
     ratio = result["sample_ratio"]
     if ratio is not None and ratio["mismatch"]:
         said.append(
-            "Users are not in the arms by the planned shares: something loses users of one arm. "
-            "Don't believe the rest before it is found."
+            "Users are not in the arms by the planned shares: something loses users of one arm, or an earlier version "
+            "has had its effect on them. Don't believe the rest before it is found."
         )
     for group in result["groups"]:
         said += [f"{variant_name(group)}: {about}" for about in _of_group(group)]

@@ -363,8 +363,10 @@ CATALOGUE: tuple[Family, ...] = (
         "Lower than the holdout's: messages drive users away",
         ARMS, roles=LIFT),
     Family("shoal_campaign_sample_ratio_mismatch", "gauge", "1 or 0",
-        "Whether users are in the arms in other shares than planned, which once in 1,000 campaigns is chance",
-        "1: decisions of one arm get lost or are made twice; don't believe the lift, and see [lift](lift.md)",
+        "Whether users are in the arms in other shares than planned, which once in 1,000 campaigns is chance; of "
+        "campaigns that the newest definitions have",
+        "1: don't believe the lift; an earlier design has had its effect on one arm, or decisions of one arm get lost: "
+        "see [lift](lift.md)",
         {"campaign": MEASURED}, roles=LIFT),
     Family("shoal_lift_records_total", "counter", "records",
         "What became of the records that lift reads: `taken`, `not_assigned` (refused before the holdout), `outside` "

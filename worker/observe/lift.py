@@ -26,6 +26,7 @@ class LiftMetrics(Metrics):
     def __init__(self) -> None:
         self._taken = Counts("shoal_lift_records_total")
         self._results: list[Mapping[str, Any]] = []
+        self._campaigns: Collection[str] = ()
         self._lag_records, self._users = 0, 0
         super().__init__()
 
@@ -35,9 +36,9 @@ class LiftMetrics(Metrics):
             self._taken.add(*labels, count=count)
         self._results = list(results)
 
-    def counts(self, lag_records: int, users: int) -> None:
-        """Say how lift stands."""
-        self._lag_records, self._users = lag_records, users
+    def counts(self, lag_records: int, users: int, campaigns: Collection[str]) -> None:
+        """Say how lift stands, and which campaigns there are now."""
+        self._lag_records, self._users, self._campaigns = lag_records, users, campaigns
 
     def _collected(self) -> Iterator[Metric]:
         yield self._taken.collected()
@@ -60,7 +61,9 @@ class LiftMetrics(Metrics):
         return found
 
     def _mismatches(self) -> Series:
-        judged = [result for result in self._results if result["sample_ratio"] is not None]
+        """Of campaigns that there are still: about the others nobody can do anything."""
+        present = [result for result in self._results if result["campaign"] in self._campaigns]
+        judged = [result for result in present if result["sample_ratio"] is not None]
         return {(result["campaign"],): float(result["sample_ratio"]["mismatch"]) for result in judged}
 
 
