@@ -159,7 +159,7 @@ class PartitionTask:
         if len(self._fenced_at) == FENCINGS_MAX and self._fenced_at[-1] - self._fenced_at[0] < FENCINGS_SECONDS:
             log("partition").error(
                 "The partition is fenced over and over: another worker runs under this SHOAL_INSTANCE_ID, or another "
-                "deployment under this SHOAL_TOPIC_PREFIX and SHOAL_GROUP; give each its own.",
+                "deployment, with a SHOAL_GROUP of its own, under this SHOAL_TOPIC_PREFIX; give each its own.",
                 partition=self.partition, instance=self.context.settings.instance_id,
             )  # fmt: skip
 
