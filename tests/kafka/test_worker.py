@@ -184,9 +184,14 @@ def test_sigterm_under_load_ends_with_0_and_leaves_no_transaction_open(broker: B
 
 
 def test_a_version_takes_effect_at_one_point_in_the_middle_of_a_load(broker: Broker, prefix: str) -> None:
-    """Each partition records one point, past its first record, and its log comes to the same with it."""
+    """Each partition records one point, past its first record, and its log comes to the same with it.
+
+    A segment that is new is shown though nobody is in it, and one that is gone isn't any more.
+    """
     before = definitions(14)
     after = random_definitions.changed(random.Random(5), before, new_reads=True)
+    for change, segment in ((before, "gone"), (after, "fresh")):
+        change["segments"] = [*change["segments"], {"id": segment, "enter": "orders_total > 1e6"}]
     log = events(4, 5000)
     with Deployment(broker, prefix, definitions=before) as deployment:
         worker = deployment.start_worker()
@@ -196,6 +201,8 @@ def test_a_version_takes_effect_at_one_point_in_the_middle_of_a_load(broker: Bro
             deployment.publish(after)
             worker.wait_for("A version takes effect.", count=2)
         deployment.wait_until_read()
+        wait_until(lambda: 'segment="fresh"' in members_of(worker), "the new segment isn't shown")
+        assert 'segment="gone"' not in members_of(worker)
         verdict = check(deployment)
         for reference in verdict.references.values():
             first, second = reference.points
@@ -203,6 +210,11 @@ def test_a_version_takes_effect_at_one_point_in_the_middle_of_a_load(broker: Bro
             assert 0 < second.offset < reference.checkpoint.next_offset
             assert second.hash == worker.said("A version takes effect.")[0]["definitions"].partition("/")[2]
         assert worker.stop() == 0
+
+
+def members_of(worker: Process) -> dict[str, float]:
+    """What a worker shows of its segments' members."""
+    return metric(got(worker.http_port, "/metrics")[1], "shoal_members")
 
 
 CAMPAIGN = {

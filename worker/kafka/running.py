@@ -219,9 +219,20 @@ class Running:
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()
-        standing = self._sight.standing(self.engine, self._members, self.next_offset)
+        standing = self._sight.standing(self.engine, self._held(), self.next_offset)
         campaigns = [campaign.id for campaign in self.engine.version.checked.definitions.campaigns]
         self.context.metrics.stands(self.place.partition, standing, campaigns)
+
+    def _held(self) -> dict[str, int]:
+        """Users by segment: of those of the version in force all, of earlier ones those that somebody is yet to leave.
+
+        Of clusters nobody has a list: all that were seen.
+        """
+        segments = self.engine.version.checked.definitions.segments
+        clusters = {segment.id for segment in segments if segment.clusters}
+        listed = [name for segment in segments if not segment.clusters for name in segment.member_ids]
+        seen = {name: count for name, count in self._members.items() if count or name.partition(":")[0] in clusters}
+        return dict.fromkeys(listed, 0) | seen
 
     @property
     def lag_records(self) -> int:
@@ -234,7 +245,7 @@ class Running:
         return {
             "next_offset": self.next_offset, "lag_records": self.lag_records,
             "clock": None if engine.clock_ms is None else iso(engine.clock_ms), "users": len(engine.users),
-            "members": dict(self._members), "definitions": engine.version.definition,
+            "members": self._held(), "definitions": engine.version.definition,
             "model": engine.version.model.label if engine.version.model else None, "backlog_users": engine.backlog,
             "paused": sorted(engine.braked),
         }  # fmt: skip
