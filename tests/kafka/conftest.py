@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.kafka.broker import Broker
+from tests.support.watched_world import World, world_on
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,10 @@ def broker() -> Iterator[Broker]:
 def prefix() -> str:
     """Begins the names of a test's topics, groups and transactional ids, which no other test has."""
     return f"t{secrets.token_hex(3)}."
+
+
+@pytest.fixture
+def world(broker: Broker, prefix: str) -> Iterator[World]:
+    """A deployment that a Prometheus watches under the alerts' rules in a hurry; nothing runs yet."""
+    with world_on(broker, prefix) as made:
+        yield made

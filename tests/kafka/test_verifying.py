@@ -16,7 +16,8 @@ from tests.support import random_definitions
 from tests.support.kafka import meddling
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.deployment import Deployment, events, run
-from worker.core.changelog import ROW, USER, Point, sealed
+from tests.support.kafka.tampering import move_entry
+from worker.core.changelog import Point
 from worker.errors import WrongUsage
 from worker.kafka.writing import append
 from worker.operations import verifying
@@ -133,14 +134,7 @@ def small(broker: Broker, prefix: str) -> Iterator[Deployment]:
 
 def test_a_row_that_was_tampered_with_is_found(small: Deployment, tmp_path: Path) -> None:
     """Somebody moves the time at which a user entered: she alone differs, and the file says in what; exit status 1."""
-    engine = small.state(0).finish()
-    assert engine is not None
-    rows, slot = engine[0].rows, engine[0].users.slots["u-7"]
-    row = rows.rows[slot, : rows.layout.words].copy()
-    row[rows.layout["member:visitor"]] -= 1
-    key = USER + b"u-7"
-    body = ROW.pack(bytes.fromhex(rows.layout.hash), slot, int(rows.due[slot])) + row.tobytes()
-    meddling.write(small, "state", 0, [(key, sealed(key, body))])
+    move_entry(small, "u-7", "visitor")
     given = {key: str(small.given[key]) for key in ("bootstrap_servers", "topic_prefix")}
     out = tmp_path / "out.jsonl"
     done = shoal(given, "verify", "--out", out, status=1)
