@@ -213,6 +213,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_have_versions(self) -> Self:
+        if self.pseudonym_key is not None and "," in self.pseudonym_key.get_secret_value():
+            raise ValueError("pseudonym_key has a comma, and so couldn't be among pseudonym_keys_before later")
         if self.pseudonym_keys_before is None:
             return self
         entries = [entry.strip() for entry in self.pseudonym_keys_before.get_secret_value().split(",")]

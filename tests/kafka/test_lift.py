@@ -10,6 +10,7 @@ import pytest
 
 from schemas.access import MEASURED_FROM
 from schemas.control import CampaignResult, EraseCommand, Receipt
+from tests.kafka.stopping import stopped
 from tests.kafka.working import got, metric, wait_until
 from tests.support.kafka import meddling
 from tests.support.kafka.broker import Broker
@@ -36,6 +37,7 @@ from worker.operations.standing import roles
 SMALL = SHOP.model_copy(update={"users": 60, "days": 9, "incidents": ()})
 MEASURES = "Lift is measured."
 SIGKILL = -9
+KEY = "the key of the year 2026"
 QUICK: dict[str, Any] = {"lift_commit_interval_ms": 50, "lift_publish_interval_ms": 50}
 KILLS = (Step.STEPPED, Step.SENT, Step.ACKNOWLEDGED, Step.COMMITTED)
 
@@ -76,9 +78,9 @@ def write_part(shop: Deployment, folder: Path, part: int, parts: int) -> None:
         write(shop, topic, lines[part * len(lines) // parts : (part + 1) * len(lines) // parts])
 
 
-def start_lift(shop: Deployment, fault: str | None = None) -> Process:
+def start_lift(shop: Deployment, fault: str | None = None, **settings: Any) -> Process:
     """Start measuring, in a hurry."""
-    return shop.start_worker("lift", fault, role="lift", **QUICK)
+    return shop.start_worker("lift", fault, role="lift", **{**QUICK, "pseudonym_key": KEY, **settings})
 
 
 def counted(shop: Deployment) -> Results:
@@ -161,7 +163,11 @@ def test_an_erased_users_entry_goes_and_her_numbers_stay(shop: Deployment, shop_
     assert process.stop() == 0
     latest = {record.key: record.value for record in shop.read("lift-state")}
     assert not any(user.encode() + b'"' in (value or b"") for value in latest.values())
-    start_lift(shop).wait_for(MEASURES)
+    other: dict[str, Any] = {"pseudonym_key": "the key of the year 2027", "pseudonym_key_version": 2}
+    forgetful = start_lift(shop, **other)
+    assert "version 1 of the pseudonym key" in stopped(forgetful, (0,))[0]
+    assert forgetful.stop() == 0
+    start_lift(shop, **other, pseudonym_keys_before=f"1:{KEY}").wait_for(MEASURES)
     write(shop, "campaign-decisions", (shop_folder / "campaign-decisions.jsonl").read_bytes().splitlines()[-1:])
     wait_until(
         lambda: published(shop)["*"]["groups"][0]["users"] == before["*"]["groups"][0]["users"], "users are gone"

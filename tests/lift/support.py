@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.support.pair import checked_of
 from worker.core.effects import iso
+from worker.core.pseudonyms import Pseudonyms
 from worker.lift.accounts import Account
 from worker.lift.designs import programme_of, terms_of
 from worker.lift.ledger import Ledger
@@ -100,10 +101,10 @@ class Book:
             else:
                 entries[name] = value
 
-    def restart(self) -> None:
+    def restart(self, pseudonyms: Pseudonyms | None = None) -> None:
         """Go on with a ledger made from what was stored, now and earlier."""
         self.store()
         assert self.ledger.counts() == {kind: len(self.stored.get(kind, ())) for kind in self.ledger.counts()}
-        fresh = Ledger(self.ledger.partitions, self.stored, self.ledger.clocks)
+        fresh = Ledger(self.ledger.partitions, self.stored, self.ledger.clocks, pseudonyms=pseudonyms or Pseudonyms())
         fresh._terms, fresh._programmes = self.ledger._terms, self.ledger._programmes
         self.ledger = fresh

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.control import CampaignResult
 from tests.lift.support import DAY, HOUR, Book, campaign
+from worker.core.pseudonyms import Pseudonyms
 from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT
 from worker.lift.ledger import FORGOTTEN_MS
 
@@ -166,6 +167,17 @@ def test_an_erased_users_numbers_stay_and_her_entry_goes() -> None:
     assert book.decide("open", "fired", 2 * DAY + HOUR + 1) == "taken"
     book.store()
     assert "judged" not in repr(book.stored)
+
+
+def test_who_was_erased_stays_so_under_another_key() -> None:
+    """What she did before comes again after the key was changed; the old one is among those before."""
+    book = Book()
+    book.restart(Pseudonyms({1: b"the old one"}))
+    book.decide("u-1", "fired", 0)
+    book.ledger.erase("u-1", book.ledger.clocks[0])
+    book.restart(Pseudonyms({1: b"the old one", 2: b"the new one"}))
+    assert book.decide("u-1", "fired", 0) == "erased"
+    assert book.decide("u-1", "fired", HOUR) == "taken"
 
 
 def test_messages_are_counted_for_the_decision_that_they_name() -> None:

@@ -7,12 +7,12 @@ published by anybody else, so what is read then is all there is.
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from worker.agents.measuring import Measuring
 from worker.agents.process import Process
-from worker.core.pseudonyms import Pseudonyms
+from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
 from worker.kafka import steps, topics
+from worker.kafka.beginning import PartitionStopped
 from worker.kafka.context import Context
 from worker.kafka.kept_state import DamagedError, KeptState
 from worker.kafka.lift_state import LiftProgress
@@ -41,8 +41,9 @@ class LiftTask(PartitionTask):
         await self._read_back("lift-state", state)
         decisions = {"input_topic": self.context.settings.topic("campaign-decisions")}  # as many as the input has
         partitions = await topics.input_partitions(self.context.settings.model_copy(update=decisions))
-        pseudonym = Pseudonyms(self.context.settings.pseudonym_keys).of
-        progress, ledger, useless = await asyncio.to_thread(_counted, state, partitions, pseudonym)
+        pseudonyms = Pseudonyms(self.context.settings.pseudonym_keys)
+        progress, ledger, useless = await asyncio.to_thread(_counted, state, partitions, pseudonyms)
+        _require_keys(progress, pseudonyms)
         measuring = Measuring(self.context, self._metrics, self._transactions, ledger, progress, useless)
         await measuring.know_versions()
         steps.reached(Step.RESTORED, self.partition)
@@ -60,7 +61,7 @@ class LiftTask(PartitionTask):
 
 
 def _counted(
-    state: KeptState[LiftProgress], partitions: int, pseudonym: Callable[[str], str]
+    state: KeptState[LiftProgress], partitions: int, pseudonyms: Pseudonyms
 ) -> tuple[LiftProgress, Ledger, list[bytes]]:
     """Return what was counted, and the keys of what is of no use.
 
@@ -69,10 +70,19 @@ def _counted(
     try:
         progress = state.progress() or LiftProgress()
         entries = state.entries(progress.entries)
-        return progress, Ledger(partitions, entries, progress.clocks, pseudonym=pseudonym), []
+        return progress, Ledger(partitions, entries, progress.clocks, pseudonyms=pseudonyms), []
     except (DamagedError, ValueError) as error:
         log("lift").error("What was counted can't be used: what the topics still hold is counted anew.", error=error)
-        return LiftProgress(), Ledger(partitions, pseudonym=pseudonym), state.keys()
+        return LiftProgress(), Ledger(partitions, pseudonyms=pseudonyms), state.keys()
+
+
+def _require_keys(progress: LiftProgress, pseudonyms: Pseudonyms) -> None:
+    """Raise PartitionStopped if an erasure is under a key that isn't there: she would be counted again unnoticed."""
+    try:
+        for version, mark in progress.key_marks.items():
+            pseudonyms.require(version, mark)
+    except UnknownKeyError as error:
+        raise PartitionStopped(f"What lift has counted can't be used, {error}, and start it again.") from error
 
 
 async def run(settings: Settings) -> None:

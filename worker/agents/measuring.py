@@ -146,7 +146,8 @@ class Measuring:
                 self._erase(issued.command)
 
     def _erase(self, command: EraseCommand) -> None:
-        now_ms = self.context.wall.now_ms()
+        now_ms, version = self.context.wall.now_ms(), self._pseudonyms.version
+        self.progress.key_marks[version] = self._pseudonyms.mark(version)
         found = self._ledger.erase(command.user_id, erased_by(command, self._pseudonyms, now_ms).until_ms)
         not_unlearned = NOT_UNLEARNED if found else []
         receipt = role_receipt(

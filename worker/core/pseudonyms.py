@@ -36,6 +36,10 @@ class Pseudonyms:
         self.require(version)
         return hashlib.blake2b(user_id.encode(), digest_size=32, key=self._keys[version]).hexdigest()
 
+    def all_of(self, user_id: str) -> list[str]:
+        """Return the pseudonyms of a user under every key there is, the newest first."""
+        return [self.of(user_id, version) for version in sorted(self._keys, reverse=True)]
+
     def mark(self, version: int) -> str:
         """Return 16 hex digits that tell a key from another that has its version."""
         return self.of(MARKED, version)[:16]

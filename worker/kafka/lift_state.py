@@ -23,3 +23,4 @@ class LiftProgress(msgspec.Struct, forbid_unknown_fields=True):
     clocks: dict[int, int] = {}  # by partition: the newest instant, ms
     entries: dict[str, int] = {}  # how many there are, by kind
     commands_offset: int = 0  # the next command
+    key_marks: dict[int, str] = {}  # of the keys of the pseudonyms under which erasures are remembered, by version

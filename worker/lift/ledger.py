@@ -11,7 +11,7 @@ after the decision that it follows from. Nothing is dropped uncounted: `take` sa
 knows is on shelves, from which it can be made again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -47,9 +47,9 @@ class Ledger:
 
     def __init__(self, partitions: int = 1, entries: Mapping[str, Entries] = NOTHING,
                  clocks: Mapping[int, int] | None = None, *,
-                 pseudonym: Callable[[str], str] = PLAIN.of) -> None:  # fmt: skip
+                 pseudonyms: Pseudonyms = PLAIN) -> None:  # fmt: skip
         """`entries` are what `changes` told, by kind. Raises ValueError for what isn't as it tells it."""
-        self.partitions, self._pseudonym = partitions, pseudonym
+        self.partitions, self._pseudonyms = partitions, pseudonyms
         self.clocks = dict(clocks or {})
         self.people = People(entries.get("user", {}))
         self.history: History = Shelf(list[dict[str, Any]], entries.get("history", {}))
@@ -226,7 +226,7 @@ class Ledger:
         Returns whether there was anything about her.
         """
         found = user_id in self.people or self._early.get(user_id) is not None
-        self._erased.put(self._pseudonym(user_id), at_ms)
+        self._erased.put(self._pseudonyms.of(user_id), at_ms)
         self._close([user_id])
         return found
 
@@ -254,8 +254,8 @@ class Ledger:
                 self._campaigns.put(name, self._campaign(name))
 
     def _is_erased(self, user_id: str, at_ms: int) -> bool:
-        erased_ms = self._erased.get(self._pseudonym(user_id)) if self._erased else None
-        return erased_ms is not None and at_ms <= erased_ms
+        names = self._pseudonyms.all_of(user_id) if self._erased else []
+        return any(at_ms <= erased_ms for erased_ms in map(self._erased.get, names) if erased_ms is not None)
 
     # What it comes to.
 
