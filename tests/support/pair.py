@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from ruamel.yaml import YAML
 
 from schemas.models import Snapshot
 from tests.support.random_definitions import text_of
@@ -25,9 +26,9 @@ WALL_MS = 1_800_000_000_000
 BY_USER = ("transitions", "decisions", "triggers", "conversions", "messages", "samples", "observations")
 
 
-def checked_of(definitions: dict[str, Any]) -> Checked:
+def checked_of(definitions: dict[str, Any], mapping: Mapping = MAPPING) -> Checked:
     """Return definitions as the engine takes them."""
-    return load(text_of(definitions), MAPPING)
+    return load(text_of(definitions), mapping)
 
 
 def cuts(rng: random.Random, total: int, size: int) -> list[int]:
@@ -60,14 +61,20 @@ def alike(ours: Any, theirs: Any) -> bool:
 
 
 class Pair:
-    """An engine and a twin under the same definitions; `engine` may be replaced, as a restart does."""
+    """An engine and a twin under the same definitions; `engine` may be replaced, as a restart does.
 
-    def __init__(self, definitions: dict[str, Any], model: dict[str, Any] | None = None, **options: Any) -> None:
-        checked = checked_of(definitions)
+    With a mapping (YAML) both read by it; without one the engine does by the shipped one, the twin by Segment's names.
+    """
+
+    def __init__(self, definitions: dict[str, Any], model: dict[str, Any] | None = None, mapping: str | None = None,
+                 **options: Any) -> None:  # fmt: skip
+        engines = MAPPING if mapping is None else Mapping.parse(mapping)
+        twins = None if mapping is None else YAML(typ="safe").load(mapping)
+        checked = checked_of(definitions, engines)
         self.checked, self.model = checked, Snapshot.model_validate(model) if model else None
-        self.engine = Engine(checked, MAPPING, model=self.model, **options)
+        self.engine = Engine(checked, engines, model=self.model, **options)
         options.pop("pseudonyms", None)
-        self.twin = Twin(definitions, checked.hash, model=model, **options)
+        self.twin = Twin(definitions, checked.hash, model=model, mapping=twins, **options)
         self.wall = options.get("clock") == "wall"
         self.effects: list[Effects] = []
         self.offset = 0

@@ -10,14 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
-from ruamel.yaml import YAML
-
 from worker.naive.calendar import known_zone
+from worker.naive.mapping import Meaning, Rules, SegmentNames
 
-__all__ = ["NULL_KEY", "Event", "IgnoredError", "Names", "Reader", "RefusedError"]
+__all__ = ["NULL_KEY", "Event", "IgnoredError", "Reader", "RefusedError"]
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -29,30 +27,6 @@ RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
-KINDS = {
-    "Product Viewed": "view",
-    "Product List Viewed": "view",
-    "Product Clicked": "view",
-    "Products Searched": "search",
-    "Product Added": "cart_add",
-    "Product Removed": "cart_remove",
-    "Product Added to Wishlist": "wishlist",
-    "Checkout Started": "checkout",
-    "Order Completed": "order",
-    "Order Refunded": "refund",
-    "Order Cancelled": "refund",
-    "Product Reviewed": "review",
-    "Complaint Filed": "complaint",
-    "Support Ticket Created": "complaint",
-    "Email Sent": "message_sent",
-    "Push Notification Sent": "message_sent",
-    "SMS Sent": "message_sent",
-    "Email Link Clicked": "message_clicked",
-    "Push Notification Tapped": "message_clicked",
-}
-CONSENT_WITHDRAWN = {"Unsubscribed", "Email Marked as Spam"}
-MAIL_WITHOUT_ACTIVITY = {"Email Delivered", "Email Bounced", "Email Opened"} | CONSENT_WITHDRAWN
-NO_ACTIVITY_KINDS = {"refund", "message_sent"}
 LENIENT = {"order", "refund"}  # the kinds that are never lost over a detail
 NULL_KEY = object()  # pass as a key for a record that has none where keys are checked
 
@@ -187,38 +161,14 @@ def rfc3339(text: str) -> int:
     return milliseconds + int(((fraction or "") + "000")[:3]) - offset
 
 
-def path_of(record: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where the path leads nowhere."""
-    value: Any = record
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+class Reader:
+    """Decodes records one at a time, by the Segment spec's names or a mapping file's content.
 
-
-class Names:
-    """Which events are which kind: the Segment names, after the `rules` of a mapping file if one is given.
-
-    A rule is `{match: {dotted path: value or values}, kind, fields: {field: dotted path}}`; the first that matches
-    decides. Envelopes of other vendors are not the twin's business.
+    `clock` below is the partition clock before the record.
     """
 
-    def __init__(self, mapping_path: str | Path | None = None) -> None:
-        self.rules: list[dict[str, Any]] = YAML(typ="safe").load(Path(mapping_path))["rules"] if mapping_path else []
-
-    def kind(self, record: dict[str, Any]) -> tuple[str, dict[str, str]]:
-        """The kind of a track record and where its fields are."""
-        for rule in self.rules:
-            wanted = {path: v if isinstance(v, list) else [v] for path, v in rule["match"].items()}
-            if all(path_of(record, path) in values for path, values in wanted.items()):
-                return rule["kind"], rule.get("fields", {})
-        return KINDS.get(record["event"], "other"), {}
-
-
-class Reader:
-    """Decodes records one at a time; `clock` below is the partition clock before the record."""
-
-    def __init__(self, mapping_path: str | Path | None = None, *, event_clock: bool = True) -> None:
-        self.names = Names(mapping_path)
+    def __init__(self, mapping: dict[str, Any] | None = None, *, event_clock: bool = True) -> None:
+        self.names = SegmentNames() if mapping is None else Rules(mapping)
         self.event_clock = event_clock
 
     def read(
@@ -230,26 +180,24 @@ class Reader:
         `erased` says up to when users' events are as if they had never come: then `IgnoredError` is raised. `before` is
         called once it is known whose the record is and when, which may be before it is refused.
         """
-        record = self.parsed(payload)
+        source = self.parsed(payload)
+        record = self.opened(source)
         user = self.user(record, key, erased)
-        kind, fields = "identify", dict[str, str]()
-        if record["type"] == "track":
-            name = record.get("event")
-            if not isinstance(name, str) or not name:
-                refuse("missing_event")
-            kind, fields = self.names.kind(record)
-        elif record["type"] in ("page", "screen"):
-            kind = "other"
-        event = Event(kind, user)
+        name = record.get("event")
+        if record["type"] == "track" and (not isinstance(name, str) or not name):
+            refuse("missing_event")
+        is_identify = record["type"] == "identify"
+        meaning = Meaning("identify", activity=False) if is_identify else self.names.meaning(record, source)
+        event = Event(meaning.kind, user, activity=meaning.activity)
         self.set_time(event, record, arrival_ms, clock)
         if event.time <= erased.get(user, -math.inf):
             raise IgnoredError
         before(event)
-        Body(record, fields, event, definitions).read()
+        Body(record, meaning, event, definitions).read()
         return event
 
     def parsed(self, payload: bytes) -> dict[str, Any]:
-        """The JSON object with a known `type`."""
+        """The JSON object."""
         if len(payload) > 65_536:
             refuse("too_large")
         if depth(payload) > 32:
@@ -257,7 +205,12 @@ class Reader:
         record = strict_json(payload)
         if not isinstance(record, dict):
             refuse("not_an_object")
-        if record.get("type") not in ("track", "identify", "page", "screen"):
+        return record
+
+    def opened(self, source: dict[str, Any]) -> dict[str, Any]:
+        """The record with a known `type`: as it is, or out of its envelope if it has none."""
+        record = self.names.opened(source) if source.get("type") is None else source
+        if record is None or record.get("type") not in ("track", "identify", "page", "screen"):
             refuse("bad_type")
         return record
 
@@ -309,10 +262,8 @@ class Reader:
 class Body:
     """The fields of one record, by kind. Wrong types are refused, or on orders and refunds repaired."""
 
-    def __init__(
-        self, record: dict[str, Any], fields: dict[str, str], event: Event, definitions: dict[str, Any]
-    ) -> None:
-        self.record, self.fields, self.event, self.definitions = record, fields, event, definitions
+    def __init__(self, record: dict[str, Any], meaning: Meaning, event: Event, definitions: dict[str, Any]) -> None:
+        self.record, self.meaning, self.event, self.definitions = record, meaning, event, definitions
         self.properties: dict[str, Any] = {}
 
     def read(self) -> None:
@@ -320,8 +271,8 @@ class Body:
         properties = self.record.get("properties")
         if properties is not None and not isinstance(properties, dict):
             refuse("bad_field")
-        self.properties = properties or {}
-        kind, name = self.event.kind, self.record.get("event")
+        self.properties = (properties or {}) if self.meaning.properties is None else self.meaning.properties
+        kind = self.event.kind
         context = self.object_of(self.record.get("context"))
         zone = self.text(context.get("timezone"))
         if kind == "identify":
@@ -329,11 +280,8 @@ class Body:
         else:
             self.event.message = self.text(self.record.get("messageId"))
         self.set_zone(zone)
-        self.event.activity = kind not in NO_ACTIVITY_KINDS | {"identify"}
-        if kind == "other" and self.record["type"] == "track" and name in MAIL_WITHOUT_ACTIVITY:
-            self.event.activity = False
-            if name in CONSENT_WITHDRAWN:
-                self.event.consents[self.text(self.field("channel")) or "email"] = False
+        if self.meaning.revokes_consent:
+            self.event.consents[self.text(self.field("channel")) or "email"] = False
         if kind in ("view", "wishlist"):
             self.products(priced=False)
         elif kind in ("cart_add", "cart_remove"):
@@ -347,8 +295,8 @@ class Body:
             self.event.decision = named if named and re.fullmatch("[0-9a-f]{32}", named) else None
 
     def field(self, name: str) -> Any:
-        """A field of the event, where the mapping says it is."""
-        return path_of(self.record, self.fields[name]) if name in self.fields else self.properties.get(name)
+        """A field of the event."""
+        return self.properties.get(name)
 
     def wrong(self, reason: str = "bad_field") -> None:
         """A field of the wrong type: repaired on orders and refunds, else a dead letter."""

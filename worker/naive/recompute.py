@@ -1,17 +1,17 @@
 """One partition's users recomputed from its log, those who were chosen, record by record.
 
 The rule: with the event clock everybody's records move the time, as they did for the worker, and nobody else is kept;
-by the wall each record brings its own time, and those of others aren't even read. The naive reader knows the Segment
-spec alone: whoever has a record that it can't read, or that only another vendor's rule understands, is in doubt.
+by the wall each record brings its own time, and those of others aren't even read.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from worker.naive.calendar import DAY_MS
 from worker.naive.conditions import Read
-from worker.naive.decode import NULL_KEY, Event, Names
+from worker.naive.decode import NULL_KEY, Event
+from worker.naive.mapping import Rules
 from worker.naive.twin import Twin
 from worker.naive.user import User
 
@@ -24,43 +24,33 @@ FORGOTTEN_EVERY = 1_000  # records, after which what the twin has written is thr
 
 
 class Recomputation:
-    """A twin that begins with a version's definitions; `foreign` are names of events that only other rules know."""
+    """A twin that begins with a version's definitions, and reads by the mapping that came with them."""
 
     def __init__(self, definitions: dict[str, Any], definition_hash: str, model: dict[str, Any] | None, *,
-                 chosen: Callable[[str], bool], foreign: Collection[str], erased: Callable[[str], float | None],
-                 **place: Any) -> None:  # fmt: skip
+                 mapping: dict[str, Any], chosen: Callable[[str], bool],
+                 erased: Callable[[str], float | None], **place: Any) -> None:  # fmt: skip
         """`erased` says up to when a user's records are ignored (ms), infinite for good, None if she isn't erased."""
         self._users_max = math.inf  # the lowest limit on users there was, which can't be seen in a part of them
-        self.twin = Twin(self._unlimited(definitions), definition_hash, model=model, **place)
+        self.twin = Twin(self._unlimited(definitions), definition_hash, model=model, mapping=mapping, **place)
         self.twin.keeps = self._keeps
         self.twin.erased = _Erased(erased)
         self._chosen = chosen
         self.first_seen: dict[str, int] = {}  # offsets, by key
-        self.in_doubt: set[str] = set()
-        self._names = _Names(foreign)
-        self.twin.reader.names = self._names
         self._records = 0
 
     def record(self, offset: int, payload: bytes, key: bytes | None, arrival_ms: int) -> None:
         """Take the next record."""
         twin, name = self.twin, (key or b"").decode(errors="replace")
         self.first_seen.setdefault(name, offset)
-        users = {name, f"anon:{name}"}
-        if not twin.event_clock and not any(map(self._chosen, users)):
+        if not twin.event_clock and not any(map(self._chosen, (name, f"anon:{name}"))):
             return
-        self._names.met, buried = False, len(twin.dead_letters)
         twin.record(offset, payload, NULL_KEY if key is None else key, arrival_ms)
-        if len(twin.dead_letters) > buried:
-            self.in_doubt |= users
         self._records += 1
         if self._records % FORGOTTEN_EVERY == 0:
             self._forget()
 
     def _keeps(self, event: Event) -> bool:
-        kept = self._chosen(event.user)
-        if kept and self._names.met:
-            self.in_doubt.add(event.user)
-        return kept
+        return self._chosen(event.user)
 
     def _unlimited(self, definitions: dict[str, Any]) -> dict[str, Any]:
         retention = dict(definitions.get("retention") or {})
@@ -79,9 +69,11 @@ class Recomputation:
         """Forget the user whose id is the one that is looked for, if she is there."""
         self.twin.forget([user for name, user in self.twin.users.items() if is_hers(name)])
 
-    def publish(self, definitions: dict[str, Any] | None, definition_hash: str | None,
-                model: dict[str, Any] | None) -> None:  # fmt: skip
-        """Put a version in force."""
+    def publish(self, definitions: dict[str, Any] | None, definition_hash: str | None, model: dict[str, Any] | None,
+                mapping: dict[str, Any] | None) -> None:  # fmt: skip
+        """Put a version in force; what is None stays as it was."""
+        if mapping is not None:
+            self.twin.reader.names = Rules(mapping)
         self.twin.publish(None if definitions is None else self._unlimited(definitions), definition_hash, model)
 
     def tick(self, until_ms: int) -> None:
@@ -126,16 +118,3 @@ class _Erased(dict[str, float]):
     def get(self, user_id: str, default: Any = None, /) -> Any:
         found = self._until(user_id)
         return default if found is None else found
-
-
-class _Names(Names):
-    """Notes that an event has a name which only another vendor's rule knows."""
-
-    def __init__(self, foreign: Collection[str]) -> None:
-        super().__init__()
-        self._foreign = foreign
-        self.met = False
-
-    def kind(self, record: dict[str, Any]) -> tuple[str, dict[str, str]]:
-        self.met = record["event"] in self._foreign
-        return super().kind(record)

@@ -9,7 +9,6 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from worker.naive.calendar import DAY_MS, duration_ms, hexdigits, written
@@ -37,7 +36,7 @@ class Twin(Desk, Watch):
         definitions: dict[str, Any],
         definition_hash: str,
         *,
-        mapping_path: str | Path | None = None,
+        mapping: dict[str, Any] | None = None,
         topic: str = "shoal.events",
         partition: int = 0,
         partitions: int = 1,
@@ -49,7 +48,7 @@ class Twin(Desk, Watch):
         self.rules = Rules(definitions, definition_hash, model)
         self.topic, self.partition, self.partitions, self.grace_ms = topic, partition, partitions, grace_ms
         self.event_clock = clock == "event"
-        self.reader = Reader(mapping_path, event_clock=self.event_clock)
+        self.reader = Reader(mapping, event_clock=self.event_clock)
         self.users: dict[str, User] = {}
         self.keeps: Callable[[Event], bool] = lambda _: True  # whose records do more than move the clock
         self.erased: dict[str, float] = {}

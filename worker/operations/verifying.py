@@ -30,7 +30,6 @@ from worker.core.timestamps import time_ms
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import Span, pieces, spans_of
-from worker.language.mapping import SHIPPED
 from worker.naive.calendar import blake64
 from worker.naive.recompute import Recomputation
 from worker.operations.comparing import Difference, clauses_of, differences
@@ -41,7 +40,6 @@ __all__ = ["CHANCE_MARGIN", "NOT_JUDGED", "Verdict", "verify"]
 Progress = Callable[[int, int | None, int], None]  # records read, of how many, users compared so far
 NOT_JUDGED = {
     "before_the_log": "was here before the log begins",
-    "not_understood": "has events that the naive reader doesn't know: it reads the Segment spec alone",
     "limited": "may have been forgotten for the limit on users, which can't be seen in a sample of them",
     "moved_on": "has changed since, so that the record to compare is compacted away",
 }
@@ -88,7 +86,7 @@ class Live:
 async def verify(settings: Settings, users: int, progress: Progress | None = None) -> Verdict:
     """Compare about `users` users, spread over the partitions.
 
-    Raises JobFailed if there is no state or it is damaged, WrongUsage if the mapping in force isn't the shipped one.
+    Raises JobFailed if there is no state or it is damaged, WrongUsage if it is under a key that isn't given.
     """
     verdict = Verdict()
     async with reader(settings) as reading:
@@ -174,11 +172,10 @@ async def _recomputed(settings: Settings, live: Live, place: TopicPartition, log
 
 def _begun(live: Live, first: Point) -> Recomputation:
     stands = live.checkpoint
-    _unless_foreign(first)
     return Recomputation(
-        _data(first.definitions or ""), first.hash or "", _model(first.model), chosen=live.is_chosen,
-        foreign=_foreign_names(), erased=partial(_until, live.erasures), topic=stands.topic,
-        partition=stands.partition, partitions=stands.partitions,
+        _data(first.definitions or ""), first.hash or "", _model(first.model),
+        mapping=_data(first.mapping or ""), chosen=live.is_chosen, erased=partial(_until, live.erasures),
+        topic=stands.topic,        partition=stands.partition, partitions=stands.partitions,
         grace_ms=stands.grace_ms, clock=stands.clock,
     )  # fmt: skip
 
@@ -192,9 +189,9 @@ def _apply(recomputation: Recomputation, point: Point, live: Live) -> None:
     _pass_time(recomputation, point.clock_ms, live.checkpoint)
     match point.kind:
         case "version":
-            _unless_foreign(point)
             data = None if point.definitions is None else _data(point.definitions)
-            recomputation.publish(data, point.hash, _model(point.model))
+            mapping = None if point.mapping is None else _data(point.mapping)
+            recomputation.publish(data, point.hash, _model(point.model), mapping)
         case "tick":
             recomputation.tick(point.until_ms or 0)
         case "erase":
@@ -210,14 +207,6 @@ def _pass_time(recomputation: Recomputation, clock_ms: int | None, stands: Check
         recomputation.advance(clock_ms)
 
 
-def _unless_foreign(point: Point) -> None:
-    if point.mapping is not None and point.mapping != SHIPPED.read_text(encoding="utf-8"):
-        raise WrongUsage(
-            "The definitions in force came with a mapping of their own, and the naive reader knows the Segment spec "
-            "alone: what it recomputes would be something else."
-        )
-
-
 def _data(text: str) -> dict[str, Any]:
     data: dict[str, Any] = YAML(typ="safe").load(text)
     return data
@@ -226,14 +215,6 @@ def _data(text: str) -> dict[str, Any]:
 def _model(text: str | None) -> dict[str, Any] | None:
     model: dict[str, Any] | None = None if text is None else msgspec.json.decode(text)
     return model
-
-
-def _foreign_names() -> frozenset[str]:
-    """Names of events that the shipped mapping knows from others than Segment: those without capitals."""
-    rules = YAML(typ="safe").load(SHIPPED.read_text(encoding="utf-8"))["rules"]
-    named = [rule["match"].get("event") for rule in rules]
-    every = {name for names in named if names for name in (names if isinstance(names, list) else [names])}
-    return frozenset(name for name in every if name == name.lower())
 
 
 async def _told(settings: Settings, live: Live, place: TopicPartition, span: Span) -> dict[str, dict[int, Any]]:
@@ -267,9 +248,6 @@ def _compared(live: Live, recomputed: Recomputation, told: Mapping[str, Mapping[
             verdict.not_judged["before_the_log"] += 1
             continue
         found = list(_of_user(live, recomputed, user_id, ours.get(user_id), theirs.get(user_id)))
-        if found and user_id in recomputed.in_doubt:
-            verdict.not_judged["not_understood"] += 1
-            continue
         if found and recomputed.may_be_limited(whole=whole):
             verdict.not_judged["limited"] += 1
             continue
