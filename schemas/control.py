@@ -7,14 +7,30 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, RootModel
 
-from schemas.outputs import NotNegative, Number, Record, RecordId, Timestamp, UserId, VersionLabel
+from schemas.outputs import NotNegative, Number, Record, RecordId, SinkName, Timestamp, UserId, VersionLabel
 
 __all__ = [
-    "Answer", "AnyCommand", "CampaignCommand", "CampaignResult", "Command", "EraseCommand", "ExplainCommand",
-    "ExportCommand", "Kept", "ModelsCommand", "PublishedDefinitions", "Receipt", "Removed", "StatusCommand",
+    "REDELIVERED_MAX",
+    "Answer",
+    "AnyCommand",
+    "CampaignCommand",
+    "CampaignResult",
+    "Command",
+    "EraseCommand",
+    "ExplainCommand",
+    "ExportCommand",
+    "Kept",
+    "ModelsCommand",
+    "PublishedDefinitions",
+    "Receipt",
+    "RedeliverCommand",
+    "Removed",
+    "StatusCommand",
     "TickCommand",
 ]  # fmt: skip
 
+
+REDELIVERED_MAX = 100  # by one command: so much comes again if a sink is killed over it
 
 Operator = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -182,6 +198,15 @@ class ExplainCommand(_Request):
     user_id: UserId
 
 
+class RedeliverCommand(_Request):
+    """Have a sink deliver records of a partition again, as they stand in the topic that it reads."""
+
+    command: Literal["redeliver"]
+    sink: SinkName
+    partition: int = Field(ge=0)
+    offsets: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=REDELIVERED_MAX)
+
+
 class StatusCommand(_Request):
     """Say how a partition is doing."""
 
@@ -189,7 +214,14 @@ class StatusCommand(_Request):
 
 
 AnyCommand = (
-    CampaignCommand | ModelsCommand | TickCommand | EraseCommand | ExportCommand | ExplainCommand | StatusCommand
+    CampaignCommand
+    | ModelsCommand
+    | TickCommand
+    | EraseCommand
+    | ExportCommand
+    | ExplainCommand
+    | RedeliverCommand
+    | StatusCommand
 )
 
 

@@ -15,7 +15,8 @@ from schemas.definitions import Kind
 __all__ = [
     "BLOCKED_BY", "PAYLOAD_KEPT", "TIMESTAMP_PATTERN", "AudienceEvent", "CampaignDecision", "CampaignTrigger", "Cause",
     "Check", "Conversion", "DeadLetter", "DeadLetterReason", "Direction", "Membership", "Message", "NotNegative",
-    "Number", "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "SinkDeadLetter", "Timestamp",
+    "Number", "Observation", "Outcome", "Record", "RecordId", "SegmentChange", "SinkDeadLetter", "SinkDeadLetterReason",
+    "SinkName", "Timestamp",
     "TrainingSample", "UserId",
     "VersionLabel",
 ]  # fmt: skip
@@ -334,12 +335,17 @@ class AudienceEvent(Record):
         return self
 
 
+SinkDeadLetterReason = Literal["refused", "exhausted", "malformed", "gone"]
+SinkName = Literal["webhook", "audiences"]
+
+
 class SinkDeadLetter(Record):
     """A record that a sink could not deliver; the record itself stays where it is, until retention takes it."""
 
-    sink: Literal["webhook", "audiences"]
-    reason: Literal["refused", "exhausted", "malformed"] = Field(
-        description="The receiver's answer is final; it failed over and over while others got through; it is no record."
+    sink: SinkName
+    reason: SinkDeadLetterReason = Field(
+        description="The receiver's answer is final; it failed over and over while others got through; it is no "
+        "record; it was to be delivered again, and retention has taken it."
     )
     status: int | None = Field(ge=100, le=999, description="Of HTTP; null where there was no answer.")
     attempts: int = Field(ge=0)

@@ -8,6 +8,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from standardwebhooks import Webhook
 from schemas.control import EraseCommand
 from schemas.examples import EXAMPLES
 from schemas.outputs import AudienceEvent, SinkDeadLetter
+from tests.kafka.commands import Deployment as Commands
 from tests.kafka.learning import feed
 from tests.kafka.working import got, metric, wait_until
+from tests.support.kafka import meddling
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.deployment import Deployment, run
 from tests.support.kafka.worker_process import Process
@@ -237,6 +240,84 @@ def test_an_endpoint_that_is_down_loses_nothing_and_no_memory(shop: Deployment) 
         assert [reads["topic"] for reads in well["reads"]] == [shop.settings.topic("campaign-triggers")]
         assert got(process.http_port, "/ready")[0] == 200
         assert process.stop() == 0
+
+
+def test_what_was_refused_is_delivered_again_when_somebody_asks(shop: Deployment) -> None:
+    """Once, under its old id, by whoever has the partition; what has expired, or is of an erased user, is left out."""
+    feed(shop, [*[trigger(f"u-{user}", 1) for user in range(6)], trigger("u-gone", 1)], "campaign-triggers")
+    feed(shop, [change("u-1", 1)], "segment-changes")
+    command = Commands(shop.settings)
+    with Receiver(lambda _: Answer(401)) as receiver:
+        process = start(shop, **to(receiver, audiences_topic=True))
+        wait_until(lambda: len(letters(shop)) == 7, "nothing is refused")
+        stale = trigger("u-stale", 1, 5_000)
+        feed(shop, [stale], "campaign-triggers")
+        wait_until(lambda: len(letters(shop)) == 8, "the one that will expire isn't refused")
+        listed = json.loads(command.shoal("dead-letters", "list", "--sinks", "--json").stdout)
+        assert listed["reasons"] == {"refused": 8}
+        assert "webhook refused, status 401 after 1 attempts" in command.shoal("dead-letters", "list", "--sinks").stdout
+        run(erase(shop, "u-gone"))
+        wait_until(lambda: time.time() > expiry(stale), "it doesn't expire")
+        receiver.says = lambda post: Answer(403) if post.content["data"]["user_id"] == "u-0" else OK
+        tried = len(receiver.posts)
+        told = command.shoal("dead-letters", "redrive", "--sinks", "--reason", "refused").stdout
+        assert told.startswith("The sinks are asked for 8 records.")
+        wait_until(lambda: len(letters(shop)) == 9, "it isn't refused again")
+        wait_until(lambda: outcomes(process, "webhook").get("expired") == 1, "the late one isn't counted")
+        wait_until(lambda: len(receiver.taken) == 5, "not everything comes again")
+        assert {post.id for post in receiver.taken} == {short_hash(f"u-{user}", 1) for user in range(1, 6)}
+        assert len(receiver.posts) == tried + 6
+        assert outcomes(process, "webhook") == {"dead_letter": 9, "delivered": 5, "expired": 1, "erased": 1}
+        since = told.partition("from now on: ")[2].split()
+        receiver.says = lambda _: OK
+        command.shoal("dead-letters", "redrive", "--sinks", *since)
+        wait_until(lambda: len(receiver.taken) == 6, "the new letter isn't taken up")
+        assert process.stop() == 0
+        start(shop, **to(receiver)).wait_for(DELIVERS, shop.partitions)
+        feed(shop, [trigger("u-last", 1)], "campaign-triggers")
+        wait_until(lambda: len(receiver.taken) == 7, "it doesn't go on")
+        assert len(receiver.posts) == tried + 8
+    assert len(shop.read("audience-events")) == 1
+
+
+def expiry(record: Written) -> float:
+    """When a trigger expires, in seconds since 1970."""
+    return datetime.fromisoformat(json.loads(record.value or b"")["expires_at"]).timestamp()
+
+
+@pytest.mark.parametrize("step", [Step.ACKNOWLEDGED, Step.COMMITTED])
+def test_killed_over_what_it_delivers_again_it_loses_and_forgets_nothing(shop: Deployment, step: Step) -> None:
+    """Each comes at least once more, and what is refused again has one letter more, never two."""
+    feed(shop, [trigger(f"u-{user}", 1) for user in range(8)], "campaign-triggers")
+    with Receiver(lambda _: Answer(401)) as receiver:
+        process = start(shop, **to(receiver))
+        wait_until(lambda: len(letters(shop)) == 8, "nothing is refused")
+        assert process.stop() == 0
+        receiver.says = lambda post: Answer(403) if post.content["data"]["user_id"] == "u-0" else OK
+        killed = start(shop, f"{step}:1:kill", **to(receiver))
+        killed.wait_for(DELIVERS, shop.partitions)
+        Commands(shop.settings).shoal("dead-letters", "redrive", "--sinks")
+        assert killed.wait_until_ended() == SIGKILL
+        process = start(shop, **to(receiver))
+        wait_until(lambda: len({post.id for post in receiver.taken}) == 7, "something isn't delivered again")
+        wait_until(lambda: len(letters(shop)) == 9, "what is refused again has no letter")
+        assert process.stop() == 0
+    assert Counter(letter.record_id for letter in letters(shop))[short_hash("u-0", 1)] == 2
+
+
+def test_what_retention_took_cannot_be_delivered_again(shop: Deployment) -> None:
+    """It is told by its place, with status 1; nobody is asked for it."""
+    feed(shop, [trigger("u-1", 1)], "campaign-triggers")
+    with Receiver(lambda _: Answer(401)) as receiver:
+        process = start(shop, **to(receiver))
+        wait_until(lambda: len(letters(shop)) == 1, "nothing is refused")
+        assert process.stop() == 0
+    place = letters(shop)[0].partition
+    meddling.delete_records(shop, "campaign-triggers", {place: 1})
+    done = Commands(shop.settings).shoal("dead-letters", "redrive", "--sinks", status=1)
+    assert f"campaign-triggers {place}:0 is lost: it is gone" in done.stdout
+    assert done.stderr.startswith("1 records are lost")
+    assert shop.read("commands") == []
 
 
 def batches(receiver: Receiver) -> list[list[dict[str, Any]]]:

@@ -2,7 +2,8 @@
 
 The rule: an offset moves when everything before it has an outcome, in the transaction that writes dead letters and
 audience events. How much is read ahead is bounded; while an endpoint doesn't answer nothing more is read, and the
-topics keep it.
+topics keep it. What somebody has asked to be delivered again is through in the same way: the commands up to there are
+noted with the offsets.
 """
 
 import asyncio
@@ -10,17 +11,22 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from schemas.control import EraseCommand
+from schemas.control import EraseCommand, RedeliverCommand
 from worker.kafka import clients
 from worker.kafka.committing import commit
 from worker.kafka.context import Context
+from worker.kafka.control import COMMANDS
 from worker.kafka.gaps import leave_gaps
+from worker.kafka.offsets import Committed
+from worker.kafka.originals import Place, originals
 from worker.kafka.outbox import Outbox
 from worker.kafka.privacy import ms
 from worker.kafka.transaction import Transactions
+from worker.observe.logs import log
 from worker.observe.sinks import SinkMetrics
 from worker.sinks.lane import Lane
 from worker.sinks.parcels import Outcome, Received, Sink
@@ -30,6 +36,7 @@ __all__ = ["CLOSE_SECONDS_MAX", "Delivering"]
 WAIT_MS = 200
 COMMIT_SECONDS = 0.5
 GAP = "Records were deleted before they were delivered; what is left is delivered."
+NOTE = "commands="  # with an offset: whatever is asked before is through
 CLOSE_SECONDS_MAX = 8.0  # for requests under way when the partition is given up
 
 
@@ -44,7 +51,9 @@ class Delivering:
         self._consumer: AIOKafkaConsumer = clients.consumer(self.settings)
         self._lanes: Mapping[TopicPartition, Lane] = {}
         self._through: list[tuple[str, Outcome]] = []  # since the last commit, with the sink's name
-        self._saved: dict[TopicPartition, int] = {}
+        self._again: Mapping[str, Lane] = {}  # by sink: requests to deliver again
+        self._again_from = 0  # the first command that may be such a request and was never taken
+        self._saved: dict[TopicPartition, OffsetAndMetadata] = {}
         self._erased_ms: dict[str, int] = {}
         self._commands_seen = 0
 
@@ -66,9 +75,13 @@ class Delivering:
         """Whether a user was erased after a record about her was written."""
         return timestamp_ms < self._erased_ms.get(user_id, 0)
 
-    async def begin(self, lanes: Mapping[TopicPartition, Lane], offsets: Mapping[TopicPartition, int]) -> None:
-        """Begin where the offsets say, or where the settings do. Raises KafkaError, TimeoutError."""
-        self._lanes, self._saved = lanes, dict(offsets)
+    async def begin(self, lanes: Mapping[TopicPartition, Lane], again: Mapping[str, Lane],
+                    known: Mapping[TopicPartition, Committed]) -> None:  # fmt: skip
+        """Begin where the group's offsets say, or where the settings do. Raises KafkaError, TimeoutError."""
+        self._lanes, self._again = lanes, again
+        self._saved = {place: OffsetAndMetadata(copy.offset, copy.note) for place, copy in known.items()}
+        noted = [int(copy.note.removeprefix(NOTE)) for copy in known.values() if copy.note.startswith(NOTE)]
+        self._again_from = min(noted, default=self.context.control.next_offset[COMMANDS])
         async with asyncio.timeout(2 * self.settings.request_timeout_ms / 1000):
             await self._consumer.start()
             places = list(lanes)
@@ -76,14 +89,13 @@ class Delivering:
             earliest = self.settings.start == "earliest"
             first = await (self._consumer.beginning_offsets if earliest else self._consumer.end_offsets)(places)
         for place in places:
-            self._consumer.seek(place, offsets.get(place, first[place]))
+            self._consumer.seek(place, known[place].offset if place in known else first[place])
 
     async def turn(self) -> None:
         """Do what there is to do: once."""
         self._take_commands()
         await self._read()
-        for lane in self._lanes.values():
-            self._through += [(lane.sink.name, outcome) for outcome in lane.through()]
+        self._take_through()
         if time.monotonic() - self.committed_at >= COMMIT_SECONDS:
             await self._commit()
         self._show()
@@ -91,26 +103,53 @@ class Delivering:
     async def end(self) -> None:
         """Let requests under way end, and commit what is through."""
         async with asyncio.TaskGroup() as closing:
-            for lane in self._lanes.values():
+            for lane in self._all_lanes:
                 closing.create_task(lane.close(CLOSE_SECONDS_MAX))
-        for lane in self._lanes.values():
-            self._through += [(lane.sink.name, outcome) for outcome in lane.through()]
+        self._take_through()
         if self.partition in self.context.membership.owned:
             await self._commit()
 
     async def close(self) -> None:
         """Give up what is on its way, and put the consumer away."""
-        for lane in self._lanes.values():
+        for lane in self._all_lanes:
             await lane.close(0)
         self.metrics.forget(self.partition)
         await clients.discard_consumer(self._consumer)
 
+    @property
+    def _all_lanes(self) -> list[Lane]:
+        return [*self._lanes.values(), *self._again.values()]
+
+    def _take_through(self) -> None:
+        for lane in self._all_lanes:
+            self._through += [(lane.sink.name, outcome) for outcome in lane.through()]
+
     def _take_commands(self) -> None:
-        """Take note of who is erased: nothing written about her before is delivered any more."""
+        """Take note of who is erased: nothing written about her before is delivered any more; and of requests."""
         for issued in self.context.control.since(self._commands_seen):
             self._commands_seen = issued.offset + 1
-            if isinstance(issued.command, EraseCommand):
-                self._erased_ms[issued.command.user_id] = ms(issued.command.requested_at)
+            match issued.command:
+                case EraseCommand(user_id=user_id, requested_at=requested_at):
+                    self._erased_ms[user_id] = ms(requested_at)
+                case RedeliverCommand(partition=self.partition) if issued.offset >= self._again_from:
+                    self._take_request(issued.offset, issued.command)
+
+    def _take_request(self, offset: int, command: RedeliverCommand) -> None:
+        """Have records delivered again."""
+        self._again_from = offset + 1
+        lane = self._again.get(command.sink)
+        if lane is None:
+            log("sinks").warning("A sink that isn't configured was to deliver again.", sink=command.sink)
+            return
+        wanted = msgspec.json.encode(command.offsets)
+        lane.take([Received(COMMANDS, self.partition, offset, ms(command.requested_at), b"", wanted)])
+
+    async def lookup(self, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, Received]:
+        """Return those of the records of a topic of the table that are still there, by offset."""
+        named = TopicPartition(self.settings.topic(topic), partition)
+        async with clients.reader(self.settings) as reading:
+            found = await originals(reading, [Place(named, offset) for offset in offsets])
+        return {place.offset: _received(topic, record) for place, record in found.items()}
 
     async def _read(self) -> None:
         """Take what has come, where there is room; else wait a moment."""
@@ -124,25 +163,26 @@ class Delivering:
             await leave_gaps(self._consumer, "sinks", GAP)
             return
         for place, records in found.items():
-            self._lanes[place].take([self._received(place, record) for record in records])
-
-    def _received(self, place: TopicPartition, record: ConsumerRecord) -> Received:
-        topic = self._lanes[place].sink.topic
-        return Received(topic, place.partition, record.offset, record.timestamp, record.key or b"", record.value or b"")
+            lane = self._lanes[place]
+            lane.take([_received(lane.sink.topic, record) for record in records])
 
     async def _commit(self) -> None:
-        offsets = {place: await self._offset(place, lane) for place, lane in self._lanes.items()}
-        moved = {place: offset for place, offset in offsets.items() if offset != self._saved.get(place)}
-        if not moved:
+        copies = await self._offsets()
+        if copies == self._saved:
             self.committed_at = time.monotonic()
             return
         outbox = self._outbox([outcome for _, outcome in self._through])
-        copies = {place: OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
         await commit(self.context, self._transactions, outbox, copies)
-        self.committed_at, self._saved = time.monotonic(), offsets
+        self.committed_at, self._saved = time.monotonic(), copies
         self.metrics.settled((sink, outcome.result) for sink, outcome in self._through)
         self._through = []
         self._transactions.assert_no_doubt()
+
+    async def _offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Return up to where everything has an outcome: in each topic, and among the requests to deliver again."""
+        waiting = [lane.oldest.offset for lane in self._again.values() if lane.oldest is not None]
+        note = f"{NOTE}{min([self._again_from, *waiting])}"
+        return {place: OffsetAndMetadata(await self._offset(place, lane), note) for place, lane in self._lanes.items()}
 
     async def _offset(self, place: TopicPartition, lane: Lane) -> int:
         """The next offset that has no outcome yet; with none under way where the consumer is, beyond markers."""
@@ -162,3 +202,7 @@ class Delivering:
             oldest = lane.oldest
             waits = 0.0 if oldest is None else max(0, now_ms - oldest.timestamp_ms) / 1000
             self.metrics.oldest(self.partition, lane.sink.name, waits)
+
+
+def _received(topic: str, record: ConsumerRecord) -> Received:
+    return Received(topic, record.partition, record.offset, record.timestamp, record.key or b"", record.value or b"")

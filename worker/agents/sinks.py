@@ -22,9 +22,11 @@ from worker.kafka.offsets import committed
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.steps import Step
 from worker.kafka.transaction import Transactions
+from worker.kafka.writing import now
 from worker.observe.logs import log
 from worker.observe.sinks import SinkMetrics
 from worker.settings import Settings
+from worker.sinks.again import Again
 from worker.sinks.audiences import Audiences, AudienceTopic
 from worker.sinks.courier import Courier, Limits
 from worker.sinks.lane import Lane
@@ -61,9 +63,10 @@ class SinkTask(PartitionTask):
         )  # fmt: skip
         lanes = [Lane(sink) for sink in self._sinks(delivering)]
         places = {TopicPartition(settings.topic(lane.sink.topic), self.partition): lane for lane in lanes}
+        again = {lane.sink.name: Lane(Again(lane.sink, delivering.lookup, now)) for lane in lanes}
         self._say("restoring", progress=0.0)
         found = await committed(settings, settings.group, places)
-        await delivering.begin(places, {place: known.offset for place, known in found.items()})
+        await delivering.begin(places, again, found)
         steps.reached(Step.RESTORED, self.partition)
         self._metrics.restored(time.monotonic() - started)
         log("sinks").info(

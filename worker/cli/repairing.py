@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.shared import (
+    ByOption,
     JsonOption,
     PrefixOption,
     ServersOption,
@@ -25,12 +26,16 @@ dead_letters_app = typer.Typer(help="List dead letters, and drive them once more
 app.add_typer(dead_letters_app, name="dead-letters")
 
 ReasonOption = Annotated[str | None, typer.Option(metavar="R", help="Only those of one reason, such as bad_field.")]
+SinksOption = Annotated[
+    bool, typer.Option("--sinks", help="Those of sinks: what couldn't be delivered, rather than what couldn't be read.")
+]
 PLACES_SHOWN = 20
 
 
 @dead_letters_app.command("list", short_help="List the dead letters.")
 def dead_letters_list(
     *,
+    sinks: SinksOption = False,
     reason: ReasonOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="How many of the newest are shown.")] = 20,
     as_json: JsonOption = False,
@@ -40,10 +45,11 @@ def dead_letters_list(
     """Count the dead letters by reason and show the newest: where each original is, and how it begins."""
     from worker.operations.letters import check_reason, listed
 
-    check_reason(reason)
+    topic = "sink-dead-letters" if sinks else "dead-letters"
+    check_reason(reason, topic)
     with progress("reading", "dead letters") as tell:
         told = (lambda count: tell(0, None, count)) if tell else None
-        found = run(listed(settings_of(bootstrap_servers, topic_prefix), reason, limit, told))
+        found = run(listed(settings_of(bootstrap_servers, topic_prefix), topic, reason, limit, told))
     if as_json:
         print_json(found)
         return
@@ -52,7 +58,7 @@ def dead_letters_list(
     if not found["reasons"]:
         say("There are no dead letters.")
     for letter in found["dead_letters"]:
-        say(_line(letter))
+        say(_line_of_sinks(letter) if sinks else _line(letter))
 
 
 def _line(letter: dict[str, Any]) -> str:
@@ -61,14 +67,23 @@ def _line(letter: dict[str, Any]) -> str:
     return f"{letter['written_at']}  {letter['reason']}  {where}  letter {letter['at']}\n    {beginning}"
 
 
-@dead_letters_app.command("redrive", short_help="Write their originals to the input again.")
+def _line_of_sinks(letter: dict[str, Any]) -> str:
+    where = f"{letter['topic']} {letter['partition']}:{letter['offset']}"
+    answered = "no answer" if letter["status"] is None else f"status {letter['status']}"
+    tried = f"{answered} after {letter['attempts']} attempts"
+    return f"{letter['written_at']}  {letter['sink']} {letter['reason']}, {tried}  {where}  letter {letter['at']}"
+
+
+@dead_letters_app.command("redrive", short_help="Write their originals to the input, or have sinks deliver, again.")
 def dead_letters_redrive(
     *,
+    sinks: SinksOption = False,
     reason: ReasonOption = None,
     from_offset: Annotated[
         list[str] | None,
         typer.Option(metavar="P:O", help="Begin at offset O in partition P of the dead letters; may be given again."),
     ] = None,
+    by: ByOption = None,
     bootstrap_servers: ServersOption = None,
     topic_prefix: PrefixOption = None,
 ) -> None:
@@ -79,18 +94,28 @@ def dead_letters_redrive(
     which is told, with status 1. Letters stay: run it twice, and what has a messageId still counts once while that is
     among its user's last 32, and an order by its order_id; anything else counts twice. --from-offset, as the last run
     printed it, takes the letters that came since.
+
+    With --sinks the sinks are asked to deliver the records again, under their old ids: each once, unless it has expired
+    or its user was erased. What is refused again has a letter again.
     """
     from worker.operations.letters import check_reason
+    from worker.operations.redelivering import redeliver
     from worker.operations.redriving import redrive
 
-    check_reason(reason)
+    check_reason(reason, "sink-dead-letters" if sinks else "dead-letters")
     begins = dict(map(_begin, from_offset or []))
     with progress("redriving", "records") as tell:
         told = (lambda count: tell(0, None, count)) if tell else None
-        done = run(redrive(settings_of(bootstrap_servers, topic_prefix), reason, begins, told))
-    say(f"{done.count:,} records went back to the input.")
+        again = redeliver if sinks else redrive
+        done = run(again(settings_of(bootstrap_servers, topic_prefix, by), reason, begins, told))
+    say(
+        f"The sinks are asked for {done.count:,} records."
+        if sinks
+        else f"{done.count:,} records went back to the input."
+    )
     _tell("is gone: its dead letter's payload went instead", list(map(str, done.from_letters)))
-    _tell("is lost: it is gone, and its dead letter has only its beginning", list(map(str, done.lost)))
+    why = "it is gone" if sinks else "it is gone, and its dead letter has only its beginning"
+    _tell(f"is lost: {why}", list(map(str, done.lost)))
     rest = " ".join(f"--from-offset {partition}:{offset}" for partition, offset in sorted(done.ends.items()))
     say(f"Letters from now on: {rest}")
     if done.lost:

@@ -16,7 +16,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from worker.kafka.clients import admin
 from worker.settings import Settings
 
-__all__ = ["committed"]
+__all__ = ["Committed", "committed"]
 
 RETRY_SECONDS = 0.1
 COORDINATOR_IS_COMING = (14, 15, 16)  # it loads, there is none yet, it has moved

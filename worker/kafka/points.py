@@ -16,6 +16,7 @@ from schemas.control import (
     ExplainCommand,
     ExportCommand,
     ModelsCommand,
+    RedeliverCommand,
     StatusCommand,
     TickCommand,
 )
@@ -150,8 +151,8 @@ class Points:
                 self._erase(turn, command, next_offset, wall_ms)
             case ExportCommand():
                 self._export(turn, command, wall_ms)
-            case ModelsCommand() | StatusCommand():
-                pass  # the trainer's; the process's
+            case ModelsCommand() | StatusCommand() | RedeliverCommand():
+                pass  # the trainer's; the process's; the sinks'
             case ExplainCommand():
                 self._explain(turn, command, wall_ms)
         return True

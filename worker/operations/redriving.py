@@ -5,37 +5,24 @@ knows by which rule that was chosen (under another key: into that key's, by Kafk
 beginning of a long record, so it stands in for an original that is gone only if it is whole.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.outputs import PAYLOAD_KEPT, DeadLetter
 from worker.errors import JobFailed, WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import Records, Span, partitions_of, pieces, spans_of
+from worker.kafka.originals import Place, originals
 from worker.kafka.writing import Written, started, write
 from worker.language.mapping import Mapping as EventMapping
 from worker.operations.keys import key_of
 from worker.operations.publishing import in_force
 from worker.settings import Settings
 
-__all__ = ["redrive"]
-
-GAP_MAX = 1_000  # offsets between two originals that are read through rather than jumped over
-
-
-class Place(NamedTuple):
-    """Where a record is."""
-
-    partition: TopicPartition
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.partition.topic} {self.partition.partition}:{self.offset}"
+__all__ = ["Redriven", "beginning_at", "cut_off", "redrive"]
 
 
 @dataclass
@@ -64,7 +51,7 @@ async def redrive(
     """
     under, _ = await in_force(settings)
     async with reader(settings) as following, reader(settings) as reading, started(settings) as producing:
-        spans = _from(await spans_of(following, settings.topic("dead-letters")), begins or {})
+        spans = beginning_at(await spans_of(following, settings.topic("dead-letters")), begins or {})
         target = await partitions_of(producing.client, settings.events_topic)
         done = Redriven(ends={place.partition: span.begin for place, span in spans.items()})
         async for piece in pieces(following, spans):
@@ -72,7 +59,7 @@ async def redrive(
             try:
                 done.count += await write(producing, settings.events_topic, len(target), records)
             except (KafkaError, TimeoutError) as error:
-                raise _cut_off(done, error) from error
+                raise cut_off(done, error) from error
             done.ends[piece[-1].partition] = piece[-1].offset + 1
             if progress:
                 progress(done.count)
@@ -80,7 +67,8 @@ async def redrive(
     return done
 
 
-def _cut_off(done: Redriven, error: BaseException) -> JobFailed:
+def cut_off(done: Redriven, error: BaseException) -> JobFailed:
+    """Return what to say where brokers take no more: how far it went, and how to go on."""
     rest = " ".join(f"--from-offset {partition}:{offset}" for partition, offset in sorted(done.ends.items()))
     return JobFailed(
         f"The brokers took {done.count:,} records and then no more ({type(error).__name__}): see that they are well, "
@@ -88,7 +76,8 @@ def _cut_off(done: Redriven, error: BaseException) -> JobFailed:
     )
 
 
-def _from(spans: Mapping[TopicPartition, Span], begins: Mapping[int, int]) -> dict[TopicPartition, Span]:
+def beginning_at(spans: Mapping[TopicPartition, Span], begins: Mapping[int, int]) -> dict[TopicPartition, Span]:
+    """Return what is to be read of the letters, from these offsets on. Raises WrongUsage for a partition unknown."""
     if wrong := set(begins) - {place.partition for place in spans}:
         raise WrongUsage(
             f"The dead letters have no partition {min(wrong)}: --from-offset is PARTITION:OFFSET of theirs."
@@ -106,12 +95,12 @@ async def _again(
     """Return the records to write for a piece of letters, in its order; note those whose original is gone."""
     letters = [(record.key, DeadLetter.model_validate_json(record.value)) for record in piece]
     letters = [(key, letter) for key, letter in letters if reason in (None, letter.reason)]
-    originals = await _originals(reading, [_place(letter) for _, letter in letters])
+    found_there = await originals(reading, [_place(letter) for _, letter in letters])
     found = []
     for key, letter in letters:
         place = _place(letter)
         partition = letter.partition if place.partition in target else None
-        original = originals.get(place)
+        original = found_there.get(place)
         if original is not None and _text(original.value) == letter.payload:
             again = Written(original.key, original.value, original.timestamp, original.headers, partition)
         elif _is_whole(letter):
@@ -138,39 +127,3 @@ def _text(value: bytes | None) -> str:
 def _is_whole(letter: DeadLetter) -> bool:
     """Whether the letter has every byte of its record: none cut off, none replaced."""
     return len(letter.payload.encode()) < PAYLOAD_KEPT and "\ufffd" not in letter.payload
-
-
-async def _originals(reading: AIOKafkaConsumer, places: list[Place]) -> dict[Place, ConsumerRecord]:
-    """Return the records that are still there, in as few readings as their gaps allow."""
-    wanted: dict[TopicPartition, list[int]] = defaultdict(list)
-    kept: dict[TopicPartition, Span] = {}
-    for topic in {place.partition.topic for place in places}:
-        kept |= await _kept(reading, topic)
-    for place in sorted(set(places), key=lambda place: place.offset):
-        if place.partition in kept and kept[place.partition].begin <= place.offset < kept[place.partition].end:
-            wanted[place.partition].append(place.offset)
-    found: dict[Place, ConsumerRecord] = {}
-    chosen = set(places)
-    while any(wanted.values()):
-        spans = {partition: _cluster(offsets) for partition, offsets in wanted.items() if offsets}
-        async for piece in pieces(reading, spans):
-            read = {Place(TopicPartition(record.topic, record.partition), record.offset): record for record in piece}
-            found |= {place: record for place, record in read.items() if place in chosen}
-    return found
-
-
-async def _kept(reading: AIOKafkaConsumer, topic: str) -> dict[TopicPartition, Span]:
-    try:
-        return await spans_of(reading, topic)
-    except JobFailed:  # the topic itself is gone
-        return {}
-
-
-def _cluster(offsets: list[int]) -> Span:
-    """Take the first offsets that lie close together out of a sorted list, and return what they span."""
-    end = next(
-        (place for place in range(1, len(offsets)) if offsets[place] - offsets[place - 1] > GAP_MAX), len(offsets)
-    )
-    span = Span(offsets[0], offsets[end - 1] + 1)
-    del offsets[:end]
-    return span
