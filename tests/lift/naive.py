@@ -8,8 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from worker.core.timestamps import instant_ms
 from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT, PROGRAMME, Design, Terms
-from worker.lift.records import Converted, Decided, Observed, Record, Told, instant_ms
+from worker.lift.records import Converted, Decided, Observed, Record, Told
 
 __all__ = ["Naive"]
 

@@ -11,8 +11,9 @@ import pytest
 from tests.lift.naive import Naive
 from tests.lift.support import DAY, HOUR, START_MS, Book, campaign
 from worker.core.effects import iso
+from worker.core.timestamps import instant_ms
 from worker.lift.designs import GLOBAL, HELD_OUT
-from worker.lift.records import Converted, Decided, Observed, Record, Told, instant_ms
+from worker.lift.records import Converted, Decided, Observed, Record, Told
 
 USERS = [f"u-{number}" for number in range(14)]
 REFUSED = [("suppressed", "paused"), ("suppressed", "cooldown"), ("deferred", "quiet_hours"), ("cancelled", "exited")]

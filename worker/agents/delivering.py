@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, OffsetAndMetadata, TopicP
 from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.control import EraseCommand, RedeliverCommand
+from worker.core.timestamps import instant_ms
 from worker.kafka import clients
 from worker.kafka.committing import commit
 from worker.kafka.context import Context
@@ -24,7 +25,6 @@ from worker.kafka.gaps import leave_gaps
 from worker.kafka.offsets import Committed
 from worker.kafka.originals import Place, originals
 from worker.kafka.outbox import Outbox
-from worker.kafka.privacy import ms
 from worker.kafka.transaction import Transactions
 from worker.observe.logs import log
 from worker.observe.sinks import SinkMetrics
@@ -130,7 +130,7 @@ class Delivering:
             self._commands_seen = issued.offset + 1
             match issued.command:
                 case EraseCommand(user_id=user_id, requested_at=requested_at):
-                    self._erased_ms[user_id] = ms(requested_at)
+                    self._erased_ms[user_id] = instant_ms(requested_at)
                 case RedeliverCommand(partition=self.partition) if issued.offset >= self._again_from:
                     self._take_request(issued.offset, issued.command)
 
@@ -142,7 +142,7 @@ class Delivering:
             log("sinks").warning("A sink that isn't configured was to deliver again.", sink=command.sink)
             return
         wanted = msgspec.json.encode(command.offsets)
-        lane.take([Received(COMMANDS, self.partition, offset, ms(command.requested_at), b"", wanted)])
+        lane.take([Received(COMMANDS, self.partition, offset, instant_ms(command.requested_at), b"", wanted)])
 
     async def lookup(self, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, Received]:
         """Return those of the records of a topic of the table that are still there, by offset."""

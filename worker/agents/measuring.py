@@ -16,6 +16,7 @@ from aiokafka import OffsetAndMetadata
 from schemas.access import MEASURED_FROM
 from schemas.control import EraseCommand, Receipt
 from worker.core.pseudonyms import Pseudonyms
+from worker.core.timestamps import instant_ms
 from worker.kafka import steps
 from worker.kafka.committing import commit
 from worker.kafka.context import Context
@@ -31,7 +32,7 @@ from worker.kafka.steps import Step
 from worker.kafka.transaction import Transactions
 from worker.lift.designs import ALL_CAMPAIGNS, programme_of, terms_of
 from worker.lift.ledger import Ledger
-from worker.lift.records import Decided, Observed, Record, instant_ms, read
+from worker.lift.records import Decided, Observed, Record, read
 from worker.lift.results import note, results_of
 from worker.observe.lift import LiftMetrics
 from worker.observe.logs import log

@@ -14,7 +14,7 @@ from typing import Final
 
 from schemas.events import TIME_MS_MAX, TIME_MS_MIN
 
-__all__ = ["FRACTIONS", "HOURS", "SECONDS", "time_ms"]
+__all__ = ["FRACTIONS", "HOURS", "SECONDS", "instant_ms", "time_ms"]
 
 HOURS_MAX: Final = 16_384
 
@@ -41,6 +41,14 @@ def time_ms(value: object) -> int | None:
     if type(value) is int or type(value) is float:
         return floor(min(max(value, TIME_MS_MIN - 1), TIME_MS_MAX + 1))
     return None
+
+
+def instant_ms(text: str) -> int:
+    """Return an instant as it is written in our own records, in ms since 1970. Raises ValueError if it is none."""
+    found_ms = time_ms(text)
+    if found_ms is None:
+        raise ValueError("no instant")
+    return found_ms
 
 
 def _strict(text: str) -> int | None:

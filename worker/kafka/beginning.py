@@ -14,13 +14,14 @@ from worker.core.changelog import Changelog, Checkpoint, OtherReleaseError
 from worker.core.engine import Engine
 from worker.core.erasures import ERASED_KEPT_MS, Erased
 from worker.core.pseudonyms import Pseudonyms, UnknownKeyError
+from worker.core.timestamps import instant_ms
 from worker.kafka.context import Context
 from worker.kafka.control import Published
 from worker.kafka.findings import MESSAGE_BYTES_DEFAULT
 from worker.kafka.following import everything
 from worker.kafka.offsets import committed
 from worker.kafka.points import version_point
-from worker.kafka.privacy import erase_point, ms
+from worker.kafka.privacy import erase_point
 from worker.observe.logs import log
 from worker.settings import Settings
 
@@ -89,7 +90,7 @@ async def erased_before(context: Context) -> list[Erased]:
         except ValidationError:
             log("partition").error("A receipt can't be read, and is passed over.", offset=record.offset)
             continue
-        erased = Erased(receipt.subject, receipt.key_version, ms(receipt.requested_at), receipt.suppress)
+        erased = Erased(receipt.subject, receipt.key_version, instant_ms(receipt.requested_at), receipt.suppress)
         if receipt.command == "erase":
             found[receipt.subject] = erased.joined(found.get(receipt.subject))
     oldest_ms = context.wall.now_ms() - ERASED_KEPT_MS

@@ -25,9 +25,9 @@ from worker.core.changelog import Changelog, Point
 from worker.core.effects import iso, short_hash
 from worker.core.engine import Engine
 from worker.core.records import Effects
+from worker.core.timestamps import instant_ms
 from worker.kafka import privacy
 from worker.kafka.control import COMMANDS, Control, Issued, Published
-from worker.kafka.privacy import ms
 from worker.observe.logs import log
 from worker.settings import Settings
 
@@ -66,7 +66,7 @@ def answer(command_id: str, partition: int, partitions: int, body: dict[str, Any
 
 def is_waited_for(question: ExplainCommand | ExportCommand | StatusCommand, wall_ms: int) -> bool:
     """Whether somebody may still wait for the answer."""
-    return wall_ms - ms(question.requested_at) <= 1000 * QUESTION_SECONDS_MAX
+    return wall_ms - instant_ms(question.requested_at) <= 1000 * QUESTION_SECONDS_MAX
 
 
 def version_point(published: Published | None, model: Snapshot | None, offset: int, clock_ms: int | None) -> Point:
@@ -140,9 +140,9 @@ class Points:
             case TickCommand():
                 if issued.offset < self.ticks_from:
                     return True
-                if not self._clean or (read_up_to_ms or 0) < ms(command.requested_at):
+                if not self._clean or (read_up_to_ms or 0) < instant_ms(command.requested_at):
                     return False  # what was written before the tick comes before it
-                until_ms = ms(command.until)
+                until_ms = instant_ms(command.until)
                 self.changelog.point(Point("tick", next_offset, engine.clock_ms, until_ms=until_ms))
                 turn.effects.add(engine.tick(until_ms, wall_ms=wall_ms, due_rows_max=slice_users))
             case EraseCommand():

@@ -14,24 +14,17 @@ from worker.core.engine import Engine
 from worker.core.erasures import Erased
 from worker.core.pseudonyms import Pseudonyms
 from worker.core.records import Effects
-from worker.core.timestamps import time_ms
+from worker.core.timestamps import instant_ms
 from worker.settings import Settings
 
-__all__ = ["erase", "erase_point", "erased_by", "export_receipt", "ms", "role_receipt"]
+__all__ = ["erase", "erase_point", "erased_by", "export_receipt", "role_receipt"]
 
 Request = EraseCommand | ExportCommand
 
 
-def ms(text: str) -> int:
-    """Return the instant of a command, in ms since the epoch."""
-    moment = time_ms(text)
-    assert moment is not None, "the command's model has checked it"
-    return moment
-
-
 def erased_by(command: EraseCommand, pseudonyms: Pseudonyms, wall_ms: int) -> Erased:
     """Return what is remembered of an erasure: no instant is later than now, whatever the operator's clock says."""
-    until_ms = min(ms(command.requested_at), wall_ms)
+    until_ms = min(instant_ms(command.requested_at), wall_ms)
     return Erased(pseudonyms.of(command.user_id), pseudonyms.version, until_ms, command.suppress)
 
 

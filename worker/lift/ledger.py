@@ -18,11 +18,12 @@ from typing import Any
 import msgspec
 
 from worker.core.pseudonyms import Pseudonyms
+from worker.core.timestamps import instant_ms
 from worker.lift.accounts import Account, Totals, merge, totals
 from worker.lift.designs import ALL_CAMPAIGNS, GLOBAL, HELD_OUT, PROGRAMME, Design, Terms
 from worker.lift.limits import Limits
 from worker.lift.people import ACTIVE, LIMITED, OBSERVED, Part, Person, last_ms, name_of
-from worker.lift.records import Converted, Decided, Observed, Record, Told, instant_ms
+from worker.lift.records import Converted, Decided, Observed, Record, Told
 from worker.lift.runs import Campaign, Run
 from worker.lift.shelves import Entries, People, Shelf
 from worker.lift.waiting import Early, Waiting

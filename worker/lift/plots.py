@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from worker.lift.records import instant_ms
+from worker.core.timestamps import instant_ms
 from worker.lift.wording import per_hundred, span, variant_name
 
 __all__ = ["forest", "over_time"]

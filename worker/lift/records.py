@@ -5,9 +5,7 @@ The rule: only what lift needs is read, and a record that isn't as the workers w
 
 import msgspec
 
-from worker.core.timestamps import time_ms
-
-__all__ = ["Converted", "Decided", "Observed", "Record", "Told", "instant_ms", "read"]
+__all__ = ["Converted", "Decided", "Observed", "Record", "Told", "read"]
 
 
 class Decided(msgspec.Struct):
@@ -68,11 +66,3 @@ def read(topic: str, value: bytes | None) -> Record:
     except msgspec.DecodeError as error:
         raise ValueError(f"no record of {topic}") from error
     return record
-
-
-def instant_ms(text: str) -> int:
-    """Return an instant as it is written in records as ms since the epoch. Raises ValueError."""
-    ms = time_ms(text)
-    if ms is None:
-        raise ValueError("no instant")
-    return ms

@@ -8,7 +8,6 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from importlib.metadata import version
 
 import numpy as np
@@ -16,7 +15,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 
 from schemas.models import Refusal
-from worker.core.records import Effects, Transition
+from worker.core.records import Effects
+from worker.core.timestamps import instant_ms
 from worker.observe.health import STATES
 from worker.observe.series import Counts, Histogram, cut, shown
 from worker.observe.standing import Standing, standings_shown, waiting
@@ -81,7 +81,7 @@ class Metrics:
         if grace_ms is not None:
             for transition in effects.transitions:
                 if transition.cause == "timer":
-                    self._lateness.observe((wall_ms - grace_ms - _ms(transition)) / 1000)
+                    self._lateness.observe((wall_ms - grace_ms - instant_ms(transition.occurred_at)) / 1000)
         if effects.evaluations:
             self._evaluated = wall_ms / 1000
 
@@ -186,7 +186,3 @@ class Metrics:
         evaluated = {} if self._evaluated is None else dict.fromkeys(members, self._evaluated)
         yield shown("shoal_segment_last_evaluated_timestamp_seconds", evaluated)
         yield shown("shoal_members", members)
-
-
-def _ms(transition: Transition) -> int:
-    return round(datetime.fromisoformat(transition.occurred_at).timestamp() * 1000)

@@ -10,12 +10,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
+from worker.core.timestamps import instant_ms
 from worker.simulate.draws import Integers, Unsigned
 from worker.simulate.incidents import Incidents
 from worker.simulate.records import CHANNEL_ACTS, Act, Records, empty, records
@@ -97,7 +97,7 @@ class Reactions:
         if user is None:
             return empty()
         campaign, variant = trigger["campaign"], trigger.get("variant")
-        due_ms = round(datetime.fromisoformat(trigger["due_at"]).timestamp() * 1000)
+        due_ms = instant_ms(trigger["due_at"])
         key = self._key(user, campaign, due_ms)
         sent_ms = max(due_ms, now_ms) + SEND_MS_MIN + self._below(SEND_MS_MAX - SEND_MS_MIN, "sending", key)
         buys = self._uniform("reaction", key) < effect_of(self._reaction, campaign, variant)

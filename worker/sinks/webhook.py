@@ -15,12 +15,12 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import msgspec
 
 from schemas.topics import BY_NAME
 from worker.core.effects import iso
+from worker.core.timestamps import instant_ms
 from worker.errors import WrongUsage
 from worker.sinks.courier import Courier, Request
 from worker.sinks.parcels import Outcome, Parcel, Received, dead, done
@@ -96,7 +96,7 @@ class Webhook:
     async def _deliver(self, record: Received) -> Outcome:
         try:
             trigger = msgspec.json.decode(record.value, type=Trigger)
-            expires_ms = _ms(trigger.expires_at)
+            expires_ms = instant_ms(trigger.expires_at)
         except (msgspec.DecodeError, ValueError):
             return dead(self.name, record, f"{record.partition}/{record.offset}", "malformed", None, 0, _now())
         if self._is_erased(trigger.user_id, record.timestamp_ms):
@@ -125,10 +125,6 @@ def _body(trigger: Trigger, value: bytes) -> bytes:
     """The envelope that Standard Webhooks recommends, around the record as it is."""
     kind = BY_NAME[Webhook.topic].event_type
     return b'{"type":"%b","timestamp":"%b","data":%b}' % (str(kind).encode(), trigger.due_at.encode(), value)
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _now() -> str:

@@ -23,7 +23,7 @@ from tests.support.kafka.worker_process import Process
 from tests.support.random_definitions import Conditions
 from tests.support.receiver import CLOSES, HANGS, OK, Answer, Post, Receiver
 from worker.core.effects import iso
-from worker.kafka.privacy import ms
+from worker.core.timestamps import instant_ms
 from worker.kafka.writing import append, partition_of
 from worker.operations.commanding import identity
 from worker.simulate.shop import HOUR_MS, Incident, Reaction, Settings
@@ -179,7 +179,7 @@ class Shop:
         """Ask for a user's erasure."""
         settings = self.deployment.settings
         command = EraseCommand(user_id=user_id, suppress=suppress, **identity("erase", user_id, settings))
-        self.erased[user_id] = ms(command.requested_at)
+        self.erased[user_id] = instant_ms(command.requested_at)
         run(append(settings, "commands", command.id, command))
 
     def unreachable(self) -> list[str]:
