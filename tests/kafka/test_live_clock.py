@@ -18,6 +18,7 @@ import pytest
 
 from tests.kafka.stopping import stopped
 from tests.kafka.under_fault import RUNS
+from tests.kafka.working import wait_until
 from tests.support.kafka import meddling
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import check
@@ -36,6 +37,7 @@ DEFINITIONS: dict[str, Any] = {
 }
 HASTY = {"id": "hasty", "trigger": {"entered": "cart_abandoner"}, "channel": "push", "expires": "1s"}
 REMINDER_SECONDS = 2
+DAY_MS = 86_400_000
 SILENT_SECONDS = 2 * REMINDER_SECONDS
 ORDERING, WAITING = [f"orders-{number}" for number in range(8)], [f"waits-{number}" for number in range(8)]
 
@@ -170,6 +172,36 @@ def test_an_idle_partition_writes_nothing(shop: Deployment, request: pytest.Fixt
     busy = (cpu_seconds(worker.pid) - began[0]) / (time.monotonic() - began[1])
     request.node.user_properties.append(("CPU of an idle worker", f"{busy:.1%}"))
     assert shop.ends("state", "read_uncommitted") == before
+
+
+def test_users_who_are_idle_for_days_by_the_wall_leave(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    """Nothing comes for three days, and the worker begins again after them: users have been idle for two, and go, with
+    tombstones; who comes back the same day begins anew, and is kept.
+    """
+    clock = tmp_path / "clock"
+    clock.write_text(str(3 * DAY_MS))
+    definitions = {**DEFINITIONS, "retention": {"idle": "2d"}}
+    with Deployment(broker, prefix, definitions=definitions, clock="wall", grace_ms=300) as shop:
+        begin(shop)
+        fill_carts(shop)
+        today = shop.start_worker("today")
+        wait_until_reminded(shop)
+        assert (today.stop(), users(shop)) == (0, {*ORDERING, *WAITING})
+        later = shop.start_worker("later", without=["clock"], environment={"SHOAL_TEST_CLOCK": str(clock)})
+        wait_until(lambda: users(shop) == set(), "they are kept")
+        told = {record.key: record.value for record in shop.read("memberships")}
+        assert told == dict.fromkeys((user.encode() for user in [*ORDERING, *WAITING]), None)
+        exits = Counter(json.loads(record.value or b"")["cause"] for record in shop.read("segment-changes"))
+        assert exits["erasure"] == len(WAITING)
+        shop.feed([written("waits-0", event="Product Added", properties={"product_id": "p-2"})])
+        wait_until(lambda: users(shop) == {"waits-0"}, "whoever comes back isn't there")
+        assert later.stop() == 0
+
+
+def users(shop: Deployment) -> set[str]:
+    """Those whom the state knows."""
+    found = [shop.state(partition).finish() for partition in range(shop.partitions)]
+    return {user for engine, _ in filter(None, found) for user in engine.users.slots}
 
 
 def cpu_seconds(pid: int) -> float:

@@ -238,10 +238,52 @@ def test_a_worker_without_the_key_of_an_erasure_stops(broker: Broker, prefix: st
         assert found(shop, ["memberships"], ["nobody-else"]) == {}
 
 
-@pytest.mark.parametrize("user", ["", "u" * 257])
+ANONYMOUS, LONG = "anon:a-1", "\u00fc" * 128  # 256 bytes of UTF-8
+
+
+def test_whoever_it_is_goes_however_often_it_is_asked(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    """Several at once while nobody runs, one of them twice, one whom nobody knows; then one during a backfill.
+
+    An anonymous user is erased under the name that memberships has for her, not under her record's key.
+    """
+    with Deployment(broker, prefix, partitions=PARTITIONS, definitions=DEFINITIONS, pseudonym_key=KEY) as shop:
+        others(shop, 9_000_000)
+        visits = [payload.replace(b'"userId"', b'"anonymousId"') for payload in life("a-1", 8_000_000, *ONLY_HERS)]
+        write(shop, 0, visits, "a-1")
+        write(shop, 1, life(LONG, 8_000_000, *ONLY_HERS), LONG)
+        others(shop, 1_000_000)
+        worker = shop.start_worker("first")
+        shop.wait_until_read()
+        assert worker.stop() == 0
+        for user in ("a-1", ANONYMOUS, LONG, LONG, "unknown"):
+            shoal(shop, "erase", user, "--wait", "0.1", status=1)
+        worker = shop.start_worker("second", slice_users_max=1)
+        wait_until(lambda: len(receipts(shop)) == 5 * PARTITIONS, "not every partition gives its receipts")
+        known = [(each["subject"], each["partition"]) for each in receipts(shop) if each["found"]]
+        pseudonym = Pseudonyms({1: KEY.encode()}).of
+        assert sorted(known) == sorted([(pseudonym(ANONYMOUS), 0), (pseudonym(LONG), 1)])
+        write(shop, 0, visits, "a-1")
+        write(shop, 1, life(LONG, 700_000, *ONLY_HERS), LONG)
+        viewer = {"id": "viewer", "enter": "views_total > 0"}
+        shop.publish({**DEFINITIONS, "version": 2, "segments": [*DEFINITIONS["segments"], viewer]})
+        told = shoal(shop, "erase", "o-1-2").stdout
+        assert "yes" in told
+        assert "anon:" not in told
+        assert "known as anon:" in shoal(shop, "erase", "nobody").stdout
+        file = tmp_path / "export.json"
+        assert "0 of 3 partitions know something" in shoal(shop, "export", ANONYMOUS, "--out", file).stdout
+        shop.wait_until_read()
+        here = [shop.state(partition).finish() for partition in range(PARTITIONS)]
+        kept = {user for engine, _ in filter(None, here) for user in engine.users.slots}
+        assert kept == {f"o-{p}-{n}" for p in range(PARTITIONS) for n in range(4)} - {"o-1-2"}
+        assert worker.stop() == 0
+        check(shop)
+
+
+@pytest.mark.parametrize("user", ["", "u" * 257, "\u00fc" * 129, "\udcff"])
 def test_what_is_no_user_id_is_told(broker: Broker, prefix: str, user: str) -> None:
     """Status 2, and nothing is asked."""
     shop = Commands.made(broker, prefix)
-    for command in ("erase", "export"):
-        assert "is no user id" in shop.shoal(command, user, status=2).stderr
+    for arguments in (["erase"], ["export"], ["explain", "--live"]):
+        assert "is no user id" in shop.shoal(*arguments, user, status=2).stderr
     assert shop.read(shop.settings.topic("commands")) == []

@@ -132,6 +132,8 @@ def test_an_input_of_somebody_elses_is_taken_as_it_is(settings: Settings, prefix
         ("campaign-triggers", {"cleanup.policy": "compact"}, "advice", "all but the latest record of a key"),
         ("events", {"message.timestamp.type": "CreateTime"}, "fatal", "message.timestamp.type=LogAppendTime"),
         ("conversions", {"retention.ms": "86400000"}, "advice", "add-config retention.ms=7776000000"),
+        ("events", {"retention.ms": "-1"}, "advice", "add-config retention.ms=34560000000"),
+        ("segment-changes", {"retention.ms": "7776000001"}, "advice", "erased users could come back"),
         ("memberships", {"max.message.bytes": "100000"}, "advice", "takes 100,000 bytes at once"),
         ("receipts", {"unclean.leader.election.enable": "true"}, "advice", "may forget what was committed"),
     ],

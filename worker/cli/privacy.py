@@ -61,6 +61,8 @@ def erase(
         print_json(_summary(receipts))
     else:
         _tell(receipts)
+        if all(receipt is not None and not receipt.found for receipt in receipts.values()):
+            say("Nobody knew her. Whoever has an anonymousId alone is known as anon: and that id.")
     _unless_silent([str(place) for place, receipt in receipts.items() if receipt is None], wait)
 
 

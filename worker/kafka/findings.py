@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from schemas.access import Role, topics_of
+from schemas.access import DELIVERED, LEARNT_FROM, MEASURED_FROM, Role, topics_of
 from schemas.topics import BY_NAME, FOREVER_MS, TOPICS, Topic
+from worker.core.erasures import ERASED_KEPT_MS
 from worker.kafka.clients import BATCH_BYTES_MAX
 from worker.settings import Settings
 
@@ -26,6 +27,7 @@ DECISIVE: Mapping[Role, set[str]] = {
     "trainer": {"learner-state"},
     "lift": {"lift-state"},
 }
+AFTER_COMMANDS = {*LEARNT_FROM, *MEASURED_FROM, *DELIVERED}  # read by those who know of erasures from `commands`
 MESSAGE_BYTES_DEFAULT = 1_048_588  # Kafka's own
 CHANGE = "kafka-configs.sh --alter --entity-type topics --add-config"
 
@@ -68,6 +70,7 @@ class Circumstances:
     brokers: int
     role: Role  # who looks
     input_partitions: int | None  # None: the input isn't there, or is none of the role's business
+    commands_kept_ms: int | None  # None: it isn't known
 
     def is_decisive(self, topic: Topic) -> bool:
         """Whether a wrong setting of the topic is fatal."""
@@ -87,7 +90,8 @@ def looked_at(role: Role) -> list[Topic]:
 def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str], role: Role = "worker") -> list[Finding]:
     """Return what is wrong, fatal things first; a topic that wasn't seen comes with the reason instead."""
     events = seen[full_name(settings, BY_NAME["events"])] if BY_NAME["events"] in looked_at(role) else None
-    under = Circumstances(settings, brokers, role, events.partitions if isinstance(events, Seen) else None)
+    input_partitions = events.partitions if isinstance(events, Seen) else None
+    under = Circumstances(settings, brokers, role, input_partitions, _kept_ms(seen.get(settings.topic("commands"))))
     sentences: dict[Trouble, list[str]] = defaultdict(list)
     for topic in looked_at(role):
         name = full_name(settings, topic)
@@ -96,6 +100,10 @@ def judge(settings: Settings, brokers: int, seen: Mapping[str, Seen | str], role
                 sentences[trouble].append(name)
     found = [Finding(trouble.severity, tuple(names), trouble.text) for trouble, names in sentences.items()]
     return sorted(found, key=lambda finding: finding.severity != "fatal")
+
+
+def _kept_ms(found: Seen | str | None) -> int | None:
+    return int(found.settings["retention.ms"]) if isinstance(found, Seen) and found.settings is not None else None
 
 
 def _troubles(topic: Topic, found: Seen | str, under: Circumstances) -> Iterator[Trouble | None]:
@@ -178,6 +186,21 @@ def _retention(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> T
     )
 
 
+def _erasures(topic: Topic, settings: Mapping[str, str], under: Circumstances) -> Trouble | None:
+    """Who was erased must be remembered for as long as what she did before may be read again."""
+    if topic.name == "events":
+        remembered_ms: int | None = ERASED_KEPT_MS
+    else:
+        remembered_ms = under.commands_kept_ms if topic.name in AFTER_COMMANDS else None
+    kept_ms = int(settings["retention.ms"])
+    if remembered_ms in (None, FOREVER_MS) or FOREVER_MS < kept_ms <= remembered_ms:
+        return None
+    return _advice(
+        f"keeps records for longer than erasures are remembered ({remembered_ms:,} ms), so erased users could come "
+        f"back where a state is lost: {CHANGE} retention.ms={remembered_ms}."
+    )
+
+
 def _batches(topic: Topic, settings: Mapping[str, str], _: Circumstances) -> Trouble | None:
     taken_bytes = int(settings["max.message.bytes"])
     if topic.direction == "read" or taken_bytes >= BATCH_BYTES_MAX:
@@ -200,6 +223,7 @@ SETTINGS_CHECKS: tuple[Callable[[Topic, Mapping[str, str], Circumstances], Troub
     _cleanup,
     _timestamps,
     _retention,
+    _erasures,
     _in_sync,
     _unclean,
     _batches,

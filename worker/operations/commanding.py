@@ -20,6 +20,7 @@ from schemas.control import (
     StatusCommand,
     TickCommand,
 )
+from schemas.events import TEXT_BYTES_MAX
 from worker.core.effects import iso, short_hash
 from worker.errors import WrongUsage
 from worker.kafka.clients import reader
@@ -32,7 +33,7 @@ from worker.settings import Settings
 
 __all__ = [
     "Place", "Progress", "ask", "brake", "explain_command", "gather", "hold_models", "identity", "pauses",
-    "standings", "tick",
+    "standings", "tick", "user_named",
 ]  # fmt: skip
 
 Question = ExplainCommand | ExportCommand
@@ -90,9 +91,20 @@ async def tick(settings: Settings, until_ms: int) -> None:
     await append(settings, "commands", command.id, command)
 
 
+def user_named(text: str) -> str:
+    """Return what somebody gave for a user's id, if it can be one. Raises WrongUsage."""
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError:  # what a terminal gave for bytes that aren't UTF-8
+        size_bytes = 0
+    if not 1 <= size_bytes <= TEXT_BYTES_MAX:
+        raise WrongUsage(f"{text!a} is no user id: give one as memberships has it.")
+    return text
+
+
 def explain_command(user_id: str) -> ExplainCommand:
-    """Return the question why a user is where she is."""
-    return ExplainCommand(user_id=user_id, **identity("explain", user_id))
+    """Return the question why a user is where she is. Raises WrongUsage for what is no user id."""
+    return ExplainCommand(user_id=user_named(user_id), **identity("explain", user_id))
 
 
 def identity(command: str, subject: str, settings: Settings | None = None) -> dict[str, Any]:

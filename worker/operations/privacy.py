@@ -4,23 +4,20 @@ The rule: a request is carried out by each partition, by the trainer and by lift
 receipt isn't there; who doesn't run now does it when it comes back.
 """
 
-from pydantic import ValidationError
-
 from schemas.control import Answer, EraseCommand, ExportCommand, Receipt
 from worker.core.pseudonyms import Pseudonyms
-from worker.errors import WrongUsage
 from worker.kafka.clients import reader
 from worker.kafka.following import spans_of
 from worker.kafka.topics import input_partitions
-from worker.operations.commanding import Place, Progress, ask, gather, identity
+from worker.operations.commanding import Place, Progress, ask, gather, identity, user_named
 from worker.settings import Settings
 
 __all__ = ["erase", "export", "pseudonym"]
 
 
 def pseudonym(settings: Settings, user_id: str) -> str:
-    """Return what a user is called in receipts."""
-    return Pseudonyms(settings.pseudonym_keys).of(user_id)
+    """Return what a user is called in receipts. Raises WrongUsage for what is no user id."""
+    return Pseudonyms(settings.pseudonym_keys).of(user_named(user_id))
 
 
 async def erase(
@@ -30,10 +27,8 @@ async def erase(
 
     Raises WrongUsage for what is no user id.
     """
-    try:
-        command = EraseCommand(user_id=user_id, suppress=suppress, **identity("erase", user_id, settings))
-    except ValidationError as error:
-        raise WrongUsage(f"{user_id!r} is no user id: give one as memberships has it.") from error
+    named = user_named(user_id)
+    command = EraseCommand(user_id=named, suppress=suppress, **identity("erase", named, settings))
     receipts = await _places(settings)
 
     def take(value: bytes) -> None:
@@ -64,8 +59,6 @@ async def export(
 
     Raises WrongUsage for what is no user id.
     """
-    try:
-        command = ExportCommand(user_id=user_id, **identity("export", user_id, settings))
-    except ValidationError as error:
-        raise WrongUsage(f"{user_id!r} is no user id: give one as memberships has it.") from error
+    named = user_named(user_id)
+    command = ExportCommand(user_id=named, **identity("export", named, settings))
     return await ask(settings, command, seconds_max, progress)
