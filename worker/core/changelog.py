@@ -80,7 +80,7 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True):
     `definitions` and `mapping` are texts, `model` a snapshot as JSON: a state can be read without any other topic.
     """
 
-    kind: Literal["version", "tick", "pause", "resume", "erase"]
+    kind: Literal["version", "tick", "pause", "resume", "erase", "day"]  # day: the wall let one begin, and users left
     offset: int
     clock_ms: int | None
     definitions: str | None = None

@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from worker.core.changelog import Changelog
+from worker.core.changelog import Changelog, Point
 from worker.core.effects import iso
 from worker.core.engine import Engine
 from worker.core.records import Effects
@@ -161,7 +161,10 @@ class Running:
         if self.engine.clock == "wall" and read_up_to_ms is not None and self.engine.rows.count:
             clock_ms = read_up_to_ms - WALL_BEHIND_MS
             slice_users = self.settings.slice_users_max
-            turn.effects.add(self.engine.advance(clock_ms, wall_ms=wall_ms, due_rows_max=slice_users))
+            passed = self.engine.advance(clock_ms, wall_ms=wall_ms, due_rows_max=slice_users)
+            if passed.forgotten:  # when is the wall's doing, which no record tells
+                self.changelog.point(Point("day", self.next_offset, self.engine.clock_ms))
+            turn.effects.add(passed)
 
     def _work_off(self, turn: Turn, wall_ms: int) -> None:
         """A slice of what a storm or a version has left over."""
