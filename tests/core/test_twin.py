@@ -424,6 +424,17 @@ def test_a_probability_needs_consent_to_profiling() -> None:
     assert story.changes == [("+s", 3), ("+n", 3)]
 
 
+@pytest.mark.parametrize(("feature", "value"), [("spend_trend", 1), ("session_recency", 0.5)])
+def test_a_model_reads_what_its_features_stand_for(feature: str, value: float) -> None:
+    """`spend_90d / spend_365d` is 1 after an order; an hour's silence in two hours of age, one session, is a half."""
+    target = {"kind": "linear", "weights": [1.0], "intercept": -float(value)}
+    story = Story({"id": "s", "enter": 'probability("t") == 0.5'}, model=model_by(feature, targets={"t": target}))
+    story.tell(0, "Email Opened")
+    story.tell(HOUR, "Order Completed", total=5)
+    story.tell(2 * HOUR, "identify")
+    assert story.changes[0] == ("+s", HOUR if feature == "spend_trend" else 2 * HOUR)
+
+
 def test_a_cluster_changes_only_if_the_new_centre_is_a_tenth_nearer() -> None:
     """Centres 0 and 10: at 5 and 5.2 she stays where she was (4.8 > 0.9 x 5.2), at 6 she moves."""
     clusters = {"names": ["low", "high"], "centres": [[0.0], [10.0]]}
@@ -735,6 +746,8 @@ def test_the_key_must_be_the_bare_id() -> None:
         ({"total": -1}, 0, {"bad_amount"}),
         ({"total": "5"}, 0, {"bad_field"}),
         ({"total": 5, "currency": "XXX"}, 0, {"unknown_currency"}),
+        ({"total": 5, "currency": 978}, 0, {"unknown_currency"}),
+        ({"total": 5, "currency": ""}, 5, set()),
         ({"products": [5, {"price": "2"}, {"price": 1}]}, 1, {"bad_product"}),
         ({}, 0, set()),
     ],

@@ -256,14 +256,12 @@ class FieldReader:
 
     def _converted(self, value: float, currency: Json) -> int:
         rate = None
-        name = self._lenient_id(currency)
-        if name:
+        if currency is not None and currency != "":
             rates = self._rates
+            name = currency.upper() if type(currency) is str else ""  # what isn't text is no currency
             if name not in rates:
-                name = name.upper()
-                if name not in rates:
-                    self.reasons.append("unknown_currency")
-                    return 0
+                self.reasons.append("unknown_currency")
+                return 0
             rate = rates[name]
         hundredths = value * 100.0 if rate is None else value * rate * 100.0
         if not hundredths <= EXACT_MAX:  # a rate beyond all bounds

@@ -429,7 +429,9 @@ class Body:
             self.event.repaired.add("bad_amount")
             return 0
         own = self.definitions.get("currency", "EUR").upper()
-        currency = (self.text(self.field("currency")) or own).upper()
+        currency = self.field("currency")
+        currency = own if currency in (None, "") else currency
+        currency = currency.upper() if isinstance(currency, str) else None
         if currency == own:
             return round(number_of(given) * 100)
         rates = {name.upper(): rate for name, rate in self.definitions.get("rates", {}).items()}

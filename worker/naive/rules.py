@@ -144,7 +144,8 @@ class Rules:
         if self.model and any(
             read.feature in ("probability", "cluster") for read in [*reads, *self.samples] if isinstance(read, Read)
         ):
-            names.update(name for feature in features_of(self.model) for name in ledgers_of(feature))
+            learnt = [EXPRESSIONS.get(feature, Read(feature)) for feature in features_of(self.model)]
+            names.update(name for part in learnt for read in reads_of(part) for name in ledgers_of(read.feature))
         if self.campaigns_in_file:
             names.add("recent")
         return sorted(names)
