@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kafka.under_fault import LIBRARIES
 from tests.kafka.working import RUNS
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.checker import complaints
@@ -97,7 +98,7 @@ def test_soak(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
             print(f"\nseed {SEED}", flush=True)  # noqa: T201
         sizes = soak(shop, faults, rng)
         evidence = ended(shop, READ_SECONDS_MAX)
-        verdict = complaints(deployment)
+        verdict = complaints(deployment, tracebacks=LIBRARIES)
     with capsys.disabled():
         counts = {name: len(records) for name, records in evidence.topics.items()} | verdict.counts
         print(f"{dict(faults.done)}, {counts}, {len(evidence.taken)} webhooks taken")  # noqa: T201

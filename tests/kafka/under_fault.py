@@ -22,7 +22,7 @@ from tests.support.kafka.worker_process import Process
 from worker.core.restoring import versions_of
 from worker.operations.commanding import standings
 
-__all__ = ["AGAIN", "RUNS", "Scene", "definitions", "health", "scene_on"]
+__all__ = ["AGAIN", "LIBRARIES", "RUNS", "Scene", "definitions", "health", "scene_on"]
 
 RUNS = "The partition runs."
 AGAIN = "The partition starts again."
