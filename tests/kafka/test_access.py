@@ -45,6 +45,7 @@ OPERATORS_COMMANDS = (
     ("lift", "report"),
     ("events", "check"),
     ("dead-letters", "list"),
+    ("dead-letters", "redrive", "--sinks"),
     ("simulate", "--to", "kafka", "--users", "2", "--days", "1"),
     ("tick", "2026-11-23T00:00:00Z"),
 )

@@ -305,6 +305,24 @@ def test_killed_over_what_it_delivers_again_it_loses_and_forgets_nothing(shop: D
     assert Counter(letter.record_id for letter in letters(shop))[short_hash("u-0", 1)] == 2
 
 
+def test_a_sink_that_waits_has_no_other_do_it_again(shop: Deployment) -> None:
+    """Asked together, killed while one endpoint hangs: what the other sink has done is committed, and not repeated."""
+    feed(shop, [trigger("u-1", 1)], "campaign-triggers")
+    feed(shop, [Written(b"u-1", b"{}")], "segment-changes")
+    with Receiver(lambda _: Answer(401)) as receiver:
+        process = start(shop, **to(receiver, audiences_topic=True))
+        wait_until(lambda: len(letters(shop)) == 2, "nothing is refused")
+        receiver.says = lambda _: HANGS
+        Commands(shop.settings).shoal("dead-letters", "redrive", "--sinks")
+        wait_until(lambda: len(letters(shop)) == 3, "what is malformed isn't so again")
+        process.kill()
+        receiver.says = lambda _: OK
+        process = start(shop, **to(receiver, audiences_topic=True))
+        wait_until(lambda: outcomes(process, "webhook").get("delivered") == 1, "it isn't delivered")
+        assert process.stop() == 0
+    assert [letter.sink for letter in letters(shop)].count("audiences") == 2
+
+
 def test_what_retention_took_cannot_be_delivered_again(shop: Deployment) -> None:
     """It is told by its place, with status 1; nobody is asked for it."""
     feed(shop, [trigger("u-1", 1)], "campaign-triggers")

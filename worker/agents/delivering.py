@@ -2,8 +2,8 @@
 
 The rule: an offset moves when everything before it has an outcome, in the transaction that writes dead letters and
 audience events. How much is read ahead is bounded; while an endpoint doesn't answer nothing more is read, and the
-topics keep it. What somebody has asked to be delivered again is through in the same way: the commands up to there are
-noted with the offsets.
+topics keep it. What somebody has asked a sink to deliver again is through in the same way: the command up to which all
+is done is noted with the offset of the topic that the sink reads.
 """
 
 import asyncio
@@ -52,7 +52,8 @@ class Delivering:
         self._lanes: Mapping[TopicPartition, Lane] = {}
         self._through: list[tuple[str, Outcome]] = []  # since the last commit, with the sink's name
         self._again: Mapping[str, Lane] = {}  # by sink: requests to deliver again
-        self._again_from = 0  # the first command that may be such a request and was never taken
+        self._again_from: dict[str, int] = {}  # by sink: the first command that may be such a request, not yet taken
+        self._first_new = 0  # the first command that has come since
         self._saved: dict[TopicPartition, OffsetAndMetadata] = {}
         self._erased_ms: dict[str, int] = {}
         self._commands_seen = 0
@@ -80,8 +81,11 @@ class Delivering:
         """Begin where the group's offsets say, or where the settings do. Raises KafkaError, TimeoutError."""
         self._lanes, self._again = lanes, again
         self._saved = {place: OffsetAndMetadata(copy.offset, copy.note) for place, copy in known.items()}
-        noted = [int(copy.note.removeprefix(NOTE)) for copy in known.values() if copy.note.startswith(NOTE)]
-        self._again_from = min(noted, default=self.context.control.next_offset[COMMANDS])
+        self._first_new = self.context.control.next_offset[COMMANDS]
+        for place, lane in lanes.items():
+            note = known[place].note if place in known else ""
+            noted = note.startswith(NOTE)
+            self._again_from[lane.sink.name] = int(note.removeprefix(NOTE)) if noted else self._first_new
         async with asyncio.timeout(2 * self.settings.request_timeout_ms / 1000):
             await self._consumer.start()
             places = list(lanes)
@@ -131,18 +135,20 @@ class Delivering:
             match issued.command:
                 case EraseCommand(user_id=user_id, requested_at=requested_at):
                     self._erased_ms[user_id] = instant_ms(requested_at)
-                case RedeliverCommand(partition=self.partition) if issued.offset >= self._again_from:
+                case RedeliverCommand(partition=self.partition):
                     self._take_request(issued.offset, issued.command)
 
     def _take_request(self, offset: int, command: RedeliverCommand) -> None:
-        """Have records delivered again."""
-        self._again_from = offset + 1
-        lane = self._again.get(command.sink)
-        if lane is None:
-            log("sinks").warning("A sink that isn't configured was to deliver again.", sink=command.sink)
+        """Have records delivered again, unless that was done in an earlier life."""
+        sink, wanted = command.sink, msgspec.json.encode(command.offsets)
+        if sink not in self._again:
+            if offset >= self._first_new:
+                log("sinks").warning("A sink that isn't configured was to deliver again.", sink=sink)
             return
-        wanted = msgspec.json.encode(command.offsets)
-        lane.take([Received(COMMANDS, self.partition, offset, instant_ms(command.requested_at), b"", wanted)])
+        if offset >= self._again_from[sink]:
+            self._again_from[sink] = offset + 1
+            at_ms = instant_ms(command.requested_at)
+            self._again[sink].take([Received(COMMANDS, self.partition, offset, at_ms, b"", wanted)])
 
     async def lookup(self, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, Received]:
         """Return those of the records of a topic of the table that are still there, by offset."""
@@ -179,10 +185,15 @@ class Delivering:
         self._transactions.assert_no_doubt()
 
     async def _offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Return up to where everything has an outcome: in each topic, and among the requests to deliver again."""
-        waiting = [lane.oldest.offset for lane in self._again.values() if lane.oldest is not None]
-        note = f"{NOTE}{min([self._again_from, *waiting])}"
-        return {place: OffsetAndMetadata(await self._offset(place, lane), note) for place, lane in self._lanes.items()}
+        """Return up to where everything has an outcome: in each topic, and among its sink's requests to do it again."""
+        return {
+            place: OffsetAndMetadata(await self._offset(place, lane), f"{NOTE}{self._asked_up_to(lane.sink.name)}")
+            for place, lane in self._lanes.items()
+        }
+
+    def _asked_up_to(self, sink: str) -> int:
+        oldest = self._again[sink].oldest
+        return self._again_from[sink] if oldest is None else oldest.offset
 
     async def _offset(self, place: TopicPartition, lane: Lane) -> int:
         """The next offset that has no outcome yet; with none under way where the consumer is, beyond markers."""
