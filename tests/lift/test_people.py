@@ -59,3 +59,11 @@ def test_sums_are_whole_numbers_of_any_size() -> None:
     assert found[PART.run, 0] == Account(assigned=25_000, limited=25_000, converted=25_000, conversions=50_000,
                                          amount=25_000 * 10**13)  # fmt: skip
     assert totals([packed(Person())], {}) == {}
+
+
+def test_an_amount_stays_in_its_place() -> None:
+    """However much a user buys, she can be stored."""
+    part = msgspec.structs.replace(PART, amount=0)
+    for _ in range(1_100):
+        part.convert(2**53)
+    assert unpacked(packed(Person([part]))).parts[0].amount == 2**63 - 1

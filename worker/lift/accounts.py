@@ -85,11 +85,11 @@ def _added_up(rows: Rows, clock_ms: Integers) -> Iterator[tuple[tuple[int, int],
     changes = (np.diff(rows["run"]) != 0) | (np.diff(rows["arm"]) != 0)
     begins = np.concatenate(([0], np.flatnonzero(changes) + 1)) if len(rows) else np.empty(0, np.int64)
     columns = _columns(rows, clock_ms)
-    sums = {name: np.add.reduceat(column, begins, dtype=np.int64) for name, column in columns.items()}
-    squares = _squares(columns["users_amount"], begins)
+    sums = {name: _sums(column, begins) for name, column in columns.items()}
+    sums["amount_squares"] = _sums(columns["users_amount"], begins, power=2)
     for place, begin in enumerate(begins.tolist()):
-        counts = {name: int(of[place]) for name, of in sums.items()}
-        yield (int(rows["run"][begin]), int(rows["arm"][begin])), Account(**counts, amount_squares=squares[place])
+        account = Account(**{name: of[place] for name, of in sums.items()})
+        yield (int(rows["run"][begin]), int(rows["arm"][begin])), account
 
 
 def _columns(rows: Rows, clock_ms: Integers) -> dict[str, Integers]:
@@ -116,14 +116,12 @@ def _columns(rows: Rows, clock_ms: Integers) -> dict[str, Integers]:
     }
 
 
-def _squares(amounts: Integers, begins: Integers) -> list[int]:
-    """Return the sums of squares of runs of amounts, in whole numbers of any size: 64 bits are too few."""
-    squares = [0] * len(begins)
-    places = np.flatnonzero(amounts)
-    groups = np.searchsorted(begins, places, "right") - 1
-    for group, amount in zip(groups.tolist(), amounts[places].tolist(), strict=True):
-        squares[group] += amount * amount
-    return squares
+def _sums(column: Integers, begins: Integers, power: int = 1) -> list[int]:
+    """Return the sums of powers from each begin to the next; in numbers of any size where 64 bits may be too few."""
+    largest = int(column.max(initial=0)) ** power * len(column)
+    values = column.astype(np.int64 if largest < 1 << 63 else object)
+    found: list[int] = np.add.reduceat(values**power, begins).tolist()
+    return found
 
 
 def merge(account: Account, more: Account) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.events import EXACT_MAX
 from worker.core.pseudonyms import Pseudonyms
 from worker.core.timestamps import instant_ms
 from worker.lift.accounts import Account, Totals, merge, totals
@@ -33,7 +34,6 @@ __all__ = ["FORGOTTEN_MS", "History", "Ledger"]
 DAY_MS = 86_400_000
 SEEN_WITHIN_SECONDS = 14 * 86_400
 FORGOTTEN_MS = 400 * DAY_MS
-AMOUNT_MAX = 1e9  # of an order, by the contract
 STOPS = ("rate_limit", "cap")
 PLAIN = Pseudonyms()
 FAR_PAST = -(1 << 62)
@@ -172,14 +172,14 @@ class Ledger:
     def _conversion(self, conversion: Converted, partition: int) -> str:
         person, campaign = self.people.get(conversion.user_id), self._campaigns.get(conversion.campaign)
         decided_ms, at_ms = instant_ms(conversion.decided_at), instant_ms(conversion.occurred_at)
-        if abs(conversion.amount) > AMOUNT_MAX:
-            raise ValueError("an amount beyond any order's")
+        if not 0 <= (hundredths := conversion.amount * 100) <= EXACT_MAX:
+            raise ValueError("an amount that no order has")
         if person is None or campaign is None or decided_ms > person.latest.get(campaign.number, FAR_PAST):
             early = Early(self._clock(partition), partition, converted=conversion)
             return self._wait(conversion.user_id, early, decided_ms)
         found = [part for part in self._parts(person) if part.counts(campaign.number, at_ms)]
         for part in found:
-            part.convert(round(conversion.amount * 100))
+            part.convert(round(hundredths))
         return self._found(conversion.user_id, person, found)
 
     def _message(self, message: Told, partition: int) -> str:

@@ -27,6 +27,7 @@ JOINED_MAX = 4  # fired decisions whose messages are still waited for
 HELD_SINCE_MS = 28 * 86_400_000
 """Who was active in the two weeks before her first observation after so long is held."""
 OBSERVED_UNTIL_MS = HELD_SINCE_MS + 8 * 86_400_000  # one of the weekly observations is before
+AMOUNT_MAX = (1 << 63) - 1
 SENDS_MAX = 8  # the largest limit of a cap
 
 FIELDS = {
@@ -73,7 +74,7 @@ class Part(msgspec.Struct, gc=False):
     def convert(self, amount: int) -> None:
         """Count a conversion, in hundredths."""
         self.conversions += 1
-        self.amount += amount
+        self.amount = min(self.amount + amount, AMOUNT_MAX)
 
     def tell(self, event: str) -> None:
         """Note a message of a decision of this part."""
