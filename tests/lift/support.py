@@ -105,6 +105,7 @@ class Book:
         """Go on with a ledger made from what was stored, now and earlier."""
         self.store()
         assert self.ledger.counts() == {kind: len(self.stored.get(kind, ())) for kind in self.ledger.counts()}
-        fresh = Ledger(self.ledger.partitions, self.stored, self.ledger.clocks, pseudonyms=pseudonyms or Pseudonyms())
+        stored = {kind: dict(entries) for kind, entries in self.stored.items()}
+        fresh = Ledger(self.ledger.partitions, stored, self.ledger.clocks, pseudonyms=pseudonyms or Pseudonyms())
         fresh._terms, fresh._programmes = self.ledger._terms, self.ledger._programmes
         self.ledger = fresh

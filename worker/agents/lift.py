@@ -18,7 +18,6 @@ from worker.kafka.kept_state import DamagedError, KeptState
 from worker.kafka.lift_state import LiftProgress
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.steps import Step
-from worker.kafka.transaction import Transactions
 from worker.lift.ledger import Ledger
 from worker.observe.lift import LiftMetrics
 from worker.observe.logs import log
@@ -31,8 +30,7 @@ class LiftTask(PartitionTask):
     """Owns what is counted."""
 
     def __init__(self, context: Context, partition: int, metrics: LiftMetrics) -> None:
-        super().__init__(context, partition)
-        self._transactions = Transactions(context.settings, partition, context.settings.lift)
+        super().__init__(context, partition, context.settings.lift)
         self._metrics = metrics
 
     async def _restored(self) -> Turns:
@@ -52,12 +50,6 @@ class LiftTask(PartitionTask):
         log("lift").info("Lift is measured.", users=len(ledger.people), campaigns=len(ledger.campaigns()),
                          seconds=round(seconds, 3))  # fmt: skip
         return measuring
-
-    async def _discard(self) -> None:
-        measuring = self.running
-        await super()._discard()
-        if isinstance(measuring, Measuring):
-            await measuring.close()
 
 
 def _counted(

@@ -21,7 +21,6 @@ from worker.kafka.context import Context
 from worker.kafka.offsets import committed
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.steps import Step
-from worker.kafka.transaction import Transactions
 from worker.kafka.writing import now
 from worker.observe.logs import log
 from worker.observe.sinks import SinkMetrics
@@ -52,8 +51,7 @@ class SinkTask(PartitionTask):
     """Owns one partition's deliveries."""
 
     def __init__(self, context: Context, partition: int, metrics: SinkMetrics, couriers: Couriers) -> None:
-        super().__init__(context, partition)
-        self._transactions = Transactions(context.settings, partition, context.settings.sinks_id(partition))
+        super().__init__(context, partition, context.settings.sinks_id(partition))
         self._metrics, self._couriers = metrics, couriers
 
     async def _restored(self) -> Turns:
@@ -83,12 +81,6 @@ class SinkTask(PartitionTask):
         if couriers.targets.audiences_topic:
             sinks.append(AudienceTopic(erased))
         return sinks
-
-    async def _discard(self) -> None:
-        delivering = self.running
-        await super()._discard()
-        if isinstance(delivering, Delivering):
-            await delivering.close()
 
 
 async def run(settings: Settings) -> None:

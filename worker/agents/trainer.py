@@ -24,7 +24,6 @@ from worker.kafka.kept_state import DamagedError, KeptState
 from worker.kafka.learner_state import Progress
 from worker.kafka.partition import PartitionTask, Turns
 from worker.kafka.steps import Step
-from worker.kafka.transaction import Transactions
 from worker.observe.learning import LearnerMetrics
 from worker.observe.logs import log
 from worker.settings import Settings
@@ -36,8 +35,7 @@ class TrainingTask(PartitionTask):
     """Owns what is learnt."""
 
     def __init__(self, context: Context, partition: int, metrics: LearnerMetrics) -> None:
-        super().__init__(context, partition)
-        self._transactions = Transactions(context.settings, partition, context.settings.trainer)
+        super().__init__(context, partition, context.settings.trainer)
         self._metrics = metrics
         self._breaking = Breaking()
 
@@ -73,12 +71,6 @@ class TrainingTask(PartitionTask):
             version=progress.version, frozen=progress.frozen, seconds=round(time.monotonic() - started, 3),
         )  # fmt: skip
         return training
-
-    async def _discard(self) -> None:
-        training = self.running
-        await super()._discard()
-        if isinstance(training, Training):
-            await training.close()
 
 
 def _whole(state: KeptState[Progress]) -> tuple[Progress, dict[str, bytes]]:

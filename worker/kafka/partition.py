@@ -64,6 +64,9 @@ class Turns(Protocol):
     async def end(self) -> None:
         """Commit what the last turns may have left over."""
 
+    async def close(self) -> None:
+        """Put away what it holds open, whatever became of it."""
+
     def known(self) -> dict[str, Any]:
         """Return what it knows of itself, for `shoal status`."""
 
@@ -71,12 +74,14 @@ class Turns(Protocol):
 class PartitionTask:
     """Runs until told to stop; owns the partition's rows and its producer, and shares neither."""
 
-    def __init__(self, context: Context, partition: int) -> None:
+    def __init__(self, context: Context, partition: int, transactional_id: str | None = None) -> None:
+        """`transactional_id` is the role's own; None: the partition's."""
         self.context = context
         self.partition = partition
         self.running: Turns | None = None
         self._stopping = asyncio.Event()
-        self._transactions = Transactions(context.settings, partition, context.settings.transactional_id(partition))
+        name = transactional_id or context.settings.transactional_id(partition)
+        self._transactions = Transactions(context.settings, partition, name)
         self._suspects = Suspects()
         self._failures = 0
         self._fenced_at: deque[float] = deque(maxlen=FENCINGS_MAX)
@@ -170,9 +175,12 @@ class PartitionTask:
         stop.cancel()
 
     async def _discard(self) -> None:
-        self.running = None
+        running, self.running = self.running, None
         self.context.membership.pause(TopicPartition(self.context.settings.events_topic, self.partition))
         await self._transactions.discard()
+        if running is not None:
+            await running.close()
+            del running
         gc.collect()  # rows, batches and a producer hang on what just failed; collections by count are far apart
 
     def _say(self, state: str, detail: str = "", progress: float | None = None) -> None:

@@ -61,6 +61,9 @@ class Running:
     async def end(self) -> None:
         """Nothing is left over: a turn has committed what it did."""
 
+    async def close(self) -> None:
+        """Nothing is held open: the consumer is the process's, and the producer the task's."""
+
     async def turn(self) -> None:
         """Do what there is to do: once."""
         membership = self.context.membership

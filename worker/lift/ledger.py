@@ -49,15 +49,15 @@ class Ledger:
     def __init__(self, partitions: int = 1, entries: Mapping[str, Entries] = NOTHING,
                  clocks: Mapping[int, int] | None = None, *,
                  pseudonyms: Pseudonyms = PLAIN) -> None:  # fmt: skip
-        """`entries` are what `changes` told, by kind. Raises ValueError for what isn't as it tells it."""
+        """`entries` are what `changes` told, by kind; it takes them over. Raises ValueError for what isn't such."""
         self.partitions, self._pseudonyms = partitions, pseudonyms
         self.clocks = dict(clocks or {})
-        self.people = People(entries.get("user", {}))
-        self.history: History = Shelf(list[dict[str, Any]], entries.get("history", {}))
-        self._campaigns = Shelf(Campaign, entries.get("campaign", {}))
-        self._hours = Shelf(dict[int, int], entries.get("hours", {}))
-        self._early = Shelf(list[Early], entries.get("early", {}))
-        self._erased = Shelf(int, entries.get("erased", {}))  # pseudonym: when she asked; until nothing of before comes
+        self.people = People(entries.get("user"))
+        self.history: History = Shelf(list[dict[str, Any]], entries.get("history"))
+        self._campaigns = Shelf(Campaign, entries.get("campaign"))
+        self._hours = Shelf(dict[int, int], entries.get("hours"))
+        self._early = Shelf(list[Early], entries.get("early"))
+        self._erased = Shelf(int, entries.get("erased"))  # pseudonym: when she asked; until nothing of before comes
         self._limits, self.waiting = Limits(self._hours), Waiting(self._early)
         self._terms: dict[str, dict[str, Terms]] = {}
         self._programmes: dict[str, Design | None] = {}

@@ -6,8 +6,7 @@ something happens to them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -16,19 +15,18 @@ from worker.lift.people import Person, packed, unpacked
 
 __all__ = ["Entries", "People", "Shelf"]
 
-Entries = Mapping[bytes, bytes]
+Entries = dict[bytes, bytes]
 """Values by name (UTF-8)."""
 
-NONE: Entries = MappingProxyType({})
 V = TypeVar("V")
 
 
 class Shelf(Generic[V]):
     """Values by name, of whatever msgspec makes of the `kind` of type. One that is changed in place is put again."""
 
-    def __init__(self, kind: type[V], entries: Entries = NONE) -> None:
+    def __init__(self, kind: type[V], entries: Entries | None = None) -> None:
         """`entries` are stored ones. Raises ValueError for one that isn't of the kind."""
-        self._values = {name.decode(): _read(value, kind) for name, value in entries.items()}
+        self._values = {name.decode(): _read(value, kind) for name, value in (entries or {}).items()}
         self.changed: set[bytes] = set()
 
     def __len__(self) -> int:
@@ -75,11 +73,11 @@ def _written(value: object) -> bytes:
 class People:
     """Users by id, as entries (see `people.py`)."""
 
-    def __init__(self, entries: Entries = NONE) -> None:
-        """`entries` are stored ones. Raises ValueError for one that is no user's."""
-        for entry in entries.values():
+    def __init__(self, entries: Entries | None = None) -> None:
+        """`entries` are stored ones, which it takes over. Raises ValueError for one that is no user's."""
+        self._entries = {} if entries is None else entries
+        for entry in self._entries.values():
             unpacked(entry)
-        self._entries = dict(entries)
         self._open: dict[str, Person] = {}  # touched, and yet to be packed
         self.changed: set[bytes] = set()
 

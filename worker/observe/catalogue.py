@@ -383,7 +383,7 @@ CATALOGUE: tuple[Family, ...] = (
         roles=LIFT),
     Family("shoal_lift_users", "gauge", "users",
         "Users whose part in a campaign is kept",
-        "Times 200 bytes, and 90 for each campaign that one is in: the memory of the process, and 100 MB",
+        "Times 200 bytes, and 90 for each campaign that one is in: the memory of the process, and 200 MB",
         roles=LIFT),
 )  # fmt: skip
 FAMILIES: Mapping[str, Family] = {family.name: family for family in CATALOGUE}
