@@ -133,7 +133,7 @@ def of_audiences(evidence: Evidence) -> Iterator[str]:
         found[user].append({name: event[name] for name in ("messageId", "event", "timestamp", "properties")})
     for user in {**wanted, **found}:
         there = {event["messageId"] for event in found[user]}
-        due = [told for told in wanted[user] if told["messageId"] in owed | there]
+        due = [told for told in wanted[user] if told["messageId"] in owed or told["messageId"] in there]
         if found[user] != due:
             yield f"of one user's {len(due)} changes there are {len(found[user])} events, or they are in another order"
 
