@@ -37,7 +37,9 @@ def test_an_audience_leaps_and_a_campaign_goes_off(world: World) -> None:
 
 
 def test_an_endpoint_is_down_and_then_refuses(world: World) -> None:
-    """503 for long: ShoalSinkBehind, until it answers; 400: ShoalSinkDeadLetters, which ends by itself."""
+    """503 for long: ShoalSinkBehind, until it answers; 400: ShoalSinkDeadLetters, until it is mended; what it refused
+    is then sent again.
+    """
     with Receiver(lambda _: Answer(503)) as receiver:
         world.start()
         world.start("sinks", "sinks", webhook_url=receiver.url, webhook_secret=SECRET)
@@ -54,8 +56,11 @@ def test_an_endpoint_is_down_and_then_refuses(world: World) -> None:
         receiver.says = lambda _: Answer(400)
         world.shop.feed([buys() for _ in range(20)])
         world.fires("ShoalSinkDeadLetters")
+        refused = {post.id for post in receiver.posts} - {post.id for post in receiver.taken}
         receiver.says = lambda _: OK
+        world.shoal("dead-letters", "redrive", "--sinks")
         world.is_over("ShoalSinkDeadLetters")
+        assert refused <= {post.id for post in receiver.taken}
 
 
 class Sender:
