@@ -30,9 +30,9 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 __all__ = [
-    "CAMPAIGNS_MAX", "SEGMENTS_MAX", "TARGETS_MAX", "TRAITS_MAX", "UNITS_MS", "Campaign", "Cap", "Conversion",
-    "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours", "Retention", "Segment", "Target", "Test", "Tier",
-    "Trigger", "Variant", "channels", "zone_names",
+    "CAMPAIGNS_MAX", "SEGMENTS_MAX", "TARGETS_MAX", "TRAITS_MAX", "UNITS_MS", "Campaign", "Cap",
+    "Conversion", "Definitions", "Expect", "Given", "Holdout", "Kind", "QuietHours", "Retention", "Segment", "Target",
+    "Test", "Tier", "Trigger", "Variant", "channels", "consented_channels", "zone_names",
 ]  # fmt: skip
 
 SEGMENTS_MAX: Final = 256  # tiers counted
@@ -40,6 +40,7 @@ CAMPAIGNS_MAX: Final = 64
 CAPS_MAX: Final = 4
 TARGETS_MAX: Final = 8
 TRAITS_MAX: Final = 16
+CHANNELS: Final = ("email", "push", "sms")  # of the kinds of messages that the shipped mapping knows
 DAY_MS: Final = 86_400_000
 DURATION_MS_MAX: Final = 36_500 * DAY_MS
 UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -484,6 +485,14 @@ def _too_many_segments(segments: object) -> Contradictions:
 
 
 def channels(definitions: Definitions) -> tuple[str, ...]:
-    """Return the distinct channels of campaigns, then caps, in file order; a consent's index is its place here."""
+    """Return the distinct channels of campaigns, then caps, in file order."""
     named = [campaign.channel for campaign in definitions.campaigns] + [cap.channel for cap in definitions.caps]
     return tuple(dict.fromkeys(channel for channel in named if channel is not None))
+
+
+def consented_channels(definitions: Definitions) -> tuple[str, ...]:
+    """Return the channels whose consents are kept; a consent's index is its place here.
+
+    Those of `CHANNELS` are kept before any campaign uses them: the first that does reaches who agreed long ago.
+    """
+    return tuple(dict.fromkeys((*CHANNELS, *channels(definitions))))

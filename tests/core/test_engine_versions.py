@@ -96,6 +96,18 @@ def test_a_window_that_is_read_on_keeps_its_hops() -> None:
     assert story.changes == [("+w", DAY), ("-w", 8 * DAY)]
 
 
+def test_who_agreed_before_a_channel_was_used_is_reached() -> None:
+    """A first campaign by push comes with the second version; who agreed to push under the first gets it."""
+    segment = {"id": "new", "enter": "views_total > 0"}
+    story = Story(segment)
+    for user, agreed in (("u", True), ("v", False)):
+        story.tell(0, "identify", user, consent={"push": agreed})
+    story.publish(segment, campaigns=[{"id": "hello", "trigger": {"entered": "new"}, "channel": "push"}])
+    for user in ("u", "v"):
+        story.tell(1, "Product Viewed", user)
+    assert [(each["user_id"], each["outcome"]) for each in story.decisions] == [("u", "fired"), ("v", "suppressed")]
+
+
 def test_a_version_triggers_only_with_on_backfill() -> None:
     """Entering by a definition leaves no decision, unless the campaign asks for it."""
     new = {"id": "new", "enter": "views_total >= 0"}

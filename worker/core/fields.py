@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from xxhash import xxh3_64_intdigest
 
-from schemas.definitions import Definitions, channels
+from schemas.definitions import Definitions, consented_channels
 from schemas.events import AMOUNT_MAX, EXACT_MAX, IDENTIFY, KIND_NUMBERS, TEXT_BYTES_MAX
 from worker.core.batch import CONSENT, DECISION, PROFILING, RATING, TRAIT_NONE, TRAIT_NUMBER, TRAIT_TEXT, refuse
 from worker.core.interning import Strings
@@ -51,7 +51,7 @@ class FieldReader:
         self._checked: dict[str, int] = {}  # products and categories met before, not empty and of bounded length
         self._new_number = strings.number
         self._traits = tuple(definitions.traits)
-        self._channels = {channel: place for place, channel in enumerate(channels(definitions))}
+        self._channels = {channel: place for place, channel in enumerate(consented_channels(definitions))}
         self._rates: dict[str, float | None] = {name.upper(): rate for name, rate in definitions.rates.items()}
         self._rates[definitions.currency.upper()] = None
         self.readers: tuple[Reader | None, ...] = self._table()

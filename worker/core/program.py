@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.definitions import Campaign, Definitions, Segment, channels
+from schemas.definitions import Campaign, Definitions, Segment, consented_channels
 from schemas.events import KINDS
 from schemas.models import Snapshot
 from worker.core.campaign_tables import CampaignTables
@@ -200,7 +200,8 @@ class _Builder:
              "text": self.column(f"trait_text:{name}", "narrow", 1, -1)}
             for name in self.definitions.traits
         ]  # fmt: skip
-        self._consents = [self.column(f"consent:{name}", "narrow", 1, -1) for name in channels(self.definitions)]
+        channels = consented_channels(self.definitions)
+        self._consents = [self.column(f"consent:{name}", "narrow", 1, -1) for name in channels]
         if campaigns:
             self._trigger_context()
         self.settings["messages"] = self.column("messages", "wide", MESSAGES_REMEMBERED)

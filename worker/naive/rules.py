@@ -124,7 +124,7 @@ class Rules:
     def channels(self) -> set[str]:
         """The channels whose consents are kept."""
         parts = [*self.campaigns_in_file, *self.caps]
-        return {part["channel"] for part in parts if part.get("channel")}
+        return {"email", "push", "sms", *(part["channel"] for part in parts if part.get("channel"))}
 
     @property
     def reads_clusters(self) -> bool:
