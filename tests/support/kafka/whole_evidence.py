@@ -189,11 +189,14 @@ def _counted(deployment: Deployment, erased: Mapping[str, int] = MappingProxyTyp
 
 
 def comparable(results: Iterable[Any]) -> Results:
-    """Results by campaign, as their readers have them, without what depends on when one looked: the points of their
-    history, and which of several versions between two commits of different partitions was met first.
+    """Results by campaign, as their readers have them, without what depends on when one looked.
+
+    That are the points of their history, the instant up to which nothing had changed, and which of several versions was
+    met first.
     """
     found = [CampaignResult.model_validate(result).model_dump(mode="json") for result in results]
-    return {result["campaign"]: result | _runs(result) | {"definition": "", "history": []} for result in found}
+    looked = {"as_of": "", "definition": "", "history": []}
+    return {result["campaign"]: result | _runs(result) | looked for result in found}
 
 
 def _runs(result: Body) -> Body:
