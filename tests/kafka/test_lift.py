@@ -176,14 +176,17 @@ def test_an_erased_users_entry_goes_and_her_numbers_stay(shop: Deployment, shop_
 
 
 def test_a_state_that_is_damaged_is_counted_anew(shop: Deployment, shop_folder: Path) -> None:
-    """An entry gone without its progress knowing: the log says so, and the records are counted again, each once."""
+    """An entry gone and two come without its progress knowing: the log says so, the records are counted again, each
+    once, and what doesn't come of them goes.
+    """
     write_part(shop, shop_folder, 0, 1)
     process = start_lift(shop)
     wait_until(lambda: published(shop) == counted(shop), "the results aren't those of the records")
     assert process.stop() == 0
     lost = min(entries(shop))
 
-    meddling.write(shop, "lift-state", 0, [(b"user/" + lost.encode(), None)])
+    ghosts = [(b"user/ghost", b""), (b"user/another", b"")]
+    meddling.write(shop, "lift-state", 0, [(b"user/" + lost.encode(), None), *ghosts])
     process = start_lift(shop)
     process.wait_for("What was counted can't be used: what the topics still hold is counted anew.")
     wait_until(lambda: counts_again(shop, lost), "she isn't counted again")
