@@ -33,6 +33,7 @@ from worker.sinks.lane import WINDOW_RECORDS
 
 SECRET, OLD_SECRET = ("whsec_" + letter * 43 + "=" for letter in "AE")
 SIGKILL = -9
+FORGOTTEN_SECONDS = 75.0  # beyond the minute that is the least brokers can be told
 SECONDS_MAX = 60.0
 DELIVERS = "The partition is delivered."
 HASTY = {"sinks_pause_ms": 20, "sinks_pause_max_ms": 200, "sinks_timeout_ms": 700}
@@ -412,3 +413,19 @@ def until_shared(processes: list[Process]) -> None:
         return len(json.loads(got(process.http_port, "/ready")[1])["partitions"])
 
     wait_until(lambda: [owned(process) for process in processes] == [1, 1], "the partitions aren't shared")
+
+
+@pytest.mark.faults
+def test_how_far_a_quiet_sink_is_outlasts_what_brokers_remember(prefix: str) -> None:
+    """They drop after a minute here what nobody commits again, of a group that lives too: nothing is delivered anew."""
+    forgetful = {"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}
+    with Broker(forgetful) as broker, Deployment(broker, prefix) as shop, Receiver() as receiver:
+        feed(shop, [trigger("u-quiet", 1)], "campaign-triggers")
+        first = shop.start_worker("sinks", without=["hasty_renewal"], role="sinks", **HASTY, **to(receiver))
+        wait_until(lambda: outcomes(first, "webhook").get("delivered") == 1, "it isn't delivered")
+        time.sleep(FORGOTTEN_SECONDS)
+        assert first.stop() == 0
+        second = start(shop, **to(receiver))
+        feed(shop, [trigger("u-quiet", 2)], "campaign-triggers")
+        wait_until(lambda: outcomes(second, "webhook").get("delivered") == 1, "it isn't delivered")
+        assert [record["campaign"] for record in bodies(receiver.posts)] == ["campaign-1", "campaign-2"]

@@ -35,6 +35,7 @@ __all__ = ["CLOSE_SECONDS_MAX", "Delivering"]
 
 WAIT_MS = 200
 COMMIT_SECONDS = 0.5
+RENEW_SECONDS = 86_400.0  # brokers drop what a group hasn't committed for a week, of topics it doesn't subscribe to
 GAP = "Records were deleted before they were delivered; what is left is delivered."
 NOTE = "commands="  # with an offset: whatever is asked before is through
 CLOSE_SECONDS_MAX = 8.0  # for requests under way when the partition is given up
@@ -55,6 +56,7 @@ class Delivering:
         self._again_from: dict[str, int] = {}  # by sink: the first command that may be such a request, not yet taken
         self._first_new = 0  # the first command that has come since
         self._saved: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._renewed_at = -float("inf")
         self._erased_ms: dict[str, int] = {}
         self._commands_seen = 0
 
@@ -174,12 +176,13 @@ class Delivering:
 
     async def _commit(self) -> None:
         copies = await self._offsets()
-        if copies == self._saved:
+        if copies == self._saved and time.monotonic() - self._renewed_at < RENEW_SECONDS:
             self.committed_at = time.monotonic()
             return
         outbox = self._outbox([outcome for _, outcome in self._through])
         await commit(self.context, self._transactions, outbox, copies)
-        self.committed_at, self._saved = time.monotonic(), copies
+        self.committed_at = self._renewed_at = time.monotonic()
+        self._saved = copies
         self.metrics.settled((sink, outcome.result) for sink, outcome in self._through)
         self._through = []
         self._transactions.assert_no_doubt()

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from tests.support.counting import Counting
-from worker.agents import training
+from worker.agents import delivering, training
 from worker.core import restoring
 from worker.core.engine import Engine
 from worker.core.records import Effects
@@ -58,6 +58,11 @@ def _look_often(_: Mark) -> None:
     membership.METADATA_AGE_MS = 1_000
 
 
+def _renew_often(_: Mark) -> None:
+    """Sinks tell the brokers every second how far they are, though nothing has come."""
+    delivering.RENEW_SECONDS = 1.0
+
+
 def _expect_polls(_: Mark) -> None:
     """A group is left after two seconds in which nobody has polled, where aiokafka isn't told otherwise."""
     AIOKafkaConsumer.__init__.__kwdefaults__["max_poll_interval_ms"] = 2_000
@@ -85,6 +90,7 @@ def _break_over_marked_users(mark: Mark) -> None:
 TROUBLE: Mapping[str, Callable[[Mark], None]] = {
     "refused_definitions": _refuse_definitions,
     "hasty_metadata": _look_often,
+    "hasty_renewal": _renew_often,
     "expected_polls": _expect_polls,
     "counting": _count_only,
     "marked_users": _break_over_marked_users,
