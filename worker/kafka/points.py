@@ -2,7 +2,8 @@
 
 The rule: a version, a pause, a tick and an erasure are applied only when nothing is left over from the one before (no
 user whom the last version has yet to judge, nobody overdue), so that a replay, which never leaves anything over, does
-the same; and every point goes into the changelog in the transaction in which it takes effect.
+the same; and every point goes into the changelog in the transaction in which it takes effect. But who pauses a campaign
+can't wait for a storm: after two seconds it is paused all the same, and the point follows when the storm is over.
 """
 
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from worker.settings import Settings
 __all__ = ["Points", "Turn", "answer", "is_waited_for", "version_point"]
 
 QUESTION_SECONDS_MAX = 60
+BRAKE_WAIT_MS = 2_000
 
 
 @dataclass
@@ -98,11 +100,19 @@ class Points:
         """Apply what is new; up to `read_up_to_ms` of the wall everything that was written has been read."""
         for issued in self.control.since(self.commands_offset):
             if not self._apply(turn, issued, next_offset, slice_users, wall_ms, read_up_to_ms):
+                self._brake_early(wall_ms)
                 return
             self.commands_offset = issued.offset + 1
             turn.changed = True
         if self._clean:
             self._take_version(turn, next_offset, wall_ms)
+
+    def _brake_early(self, wall_ms: int) -> None:
+        """Let pauses and resumptions that have waited long take effect before it is their turn."""
+        for issued in self.control.since(self.commands_offset):
+            command = issued.command
+            if isinstance(command, CampaignCommand) and wall_ms - instant_ms(command.requested_at) > BRAKE_WAIT_MS:
+                self.engine.brake(command.campaign, paused=command.command == "pause")
 
     @property
     def _clean(self) -> bool:
