@@ -65,9 +65,9 @@ def change(user: str, number: int) -> Written:
     return Written(user.encode(), json.dumps(record).encode())
 
 
-def start(shop: Deployment, fault: str | None = None, **settings: Any) -> Process:
+def start(shop: Deployment, fault: str | None = None, *, without: Iterable[str] = (), **settings: Any) -> Process:
     """Start a process of sinks in a hurry."""
-    return shop.start_worker("sinks", fault, role="sinks", **{**HASTY, **settings})
+    return shop.start_worker("sinks", fault, without=without, role="sinks", **{**HASTY, **settings})
 
 
 def to(receiver: Receiver, **settings: Any) -> dict[str, Any]:
@@ -421,7 +421,7 @@ def test_how_far_a_quiet_sink_is_outlasts_what_brokers_remember(prefix: str) -> 
     forgetful = {"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}
     with Broker(forgetful) as broker, Deployment(broker, prefix) as shop, Receiver() as receiver:
         feed(shop, [trigger("u-quiet", 1)], "campaign-triggers")
-        first = shop.start_worker("sinks", without=["hasty_renewal"], role="sinks", **HASTY, **to(receiver))
+        first = start(shop, without=["hasty_renewal"], **to(receiver))
         wait_until(lambda: outcomes(first, "webhook").get("delivered") == 1, "it isn't delivered")
         time.sleep(FORGOTTEN_SECONDS)
         assert first.stop() == 0
