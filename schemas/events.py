@@ -509,10 +509,10 @@ def _amount(properties: OrderProperties, terms: Terms, repairs: set[str]) -> int
 
 
 def _convert(amount: float, currency: Json, terms: Terms, repairs: set[str]) -> int:
-    if currency is not None and not isinstance(currency, str):
-        repairs.add("bad_field")
-    name = currency.upper() if isinstance(currency, str) else ""
-    if name in ("", terms.currency.upper()):
+    if currency is None or currency == "":
+        return round(amount * 100)
+    name = currency.upper() if isinstance(currency, str) else ""  # what isn't text is no currency
+    if name == terms.currency.upper():
         return round(amount * 100)
     rates = {code.upper(): rate for code, rate in terms.rates.items()}
     if name not in rates:

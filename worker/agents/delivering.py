@@ -31,7 +31,7 @@ from worker.observe.sinks import SinkMetrics
 from worker.sinks.lane import Lane
 from worker.sinks.parcels import Outcome, Received, Sink
 
-__all__ = ["CLOSE_SECONDS_MAX", "Delivering"]
+__all__ = ["CLOSE_SECONDS_MAX", "RENEW_SECONDS", "Delivering"]
 
 WAIT_MS = 200
 COMMIT_SECONDS = 0.5

@@ -15,8 +15,7 @@ from time import perf_counter, process_time
 from types import SimpleNamespace
 from typing import Any
 
-from worker.core import engine as engine_module
-from worker.core import funnel
+from worker.core import compiled_pass, funnel
 from worker.core.decode import Decoder
 from worker.core.effects import RecordWriter
 from worker.core.engine import Engine
@@ -67,12 +66,12 @@ class Meter:
 
     @contextmanager
     def _split(self) -> Iterator[None]:
-        # The engine is given timed entries to the pass; the functions themselves, which call each other, stay as is.
+        # The compiled pass is given timed entries; the functions themselves, which call each other, stay as is.
         timed_pass = {name: self._timed("pass", getattr(funnel, name)) for name in PASS}
         replaced: list[tuple[Any, str, Any]] = [
             (Decoder, "decode", self._timed("decode", Decoder.decode)),
             (RecordWriter, "write", self._timed("records", RecordWriter.write)),
-            (engine_module, "funnel", SimpleNamespace(**{**vars(funnel), **timed_pass})),
+            (compiled_pass, "funnel", SimpleNamespace(**{**vars(funnel), **timed_pass})),
         ]
         originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
         try:
