@@ -43,7 +43,7 @@ def bench_kafka(
     users: Annotated[
         int | None, typer.Option(min=10, metavar="N", help="Users whose state is restored; default: 1,000,000.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of everything, in two minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything, in two minutes.")] = False,
     bootstrap_servers: ServersOption = None,
     topic_prefix: PrefixOption = None,
 ) -> None:
