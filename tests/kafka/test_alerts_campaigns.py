@@ -1,8 +1,7 @@
 """Alerts about campaigns, against the real fault: it fires, what the runbook says is done, and it is over."""
 
-import contextlib
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import pytest
 from tests.support.kafka.deployment import Event
 from tests.support.receiver import OK, Answer, Receiver
 from tests.support.shop_under_watch import SECRET
-from tests.support.watched_world import CONSENTS, DEFINITIONS, World, event, order, wait_seconds
+from tests.support.watched_world import CONSENTS, DEFINITIONS, World, event, order, repeated, wait_seconds
 
 pytestmark = pytest.mark.faults
 EAGER: dict[str, Any] = {"lift_commit_interval_ms": 200, "lift_publish_interval_ms": 300}
@@ -71,22 +70,9 @@ class Sender:
         self._world, self._receiver = world, receiver
         self._sent: set[str] = set()
 
-    @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> AbstractContextManager[None]:
         """Go on for as long as it lasts."""
-        enough = threading.Event()
-
-        def work() -> None:
-            while not enough.wait(0.5):
-                self._send()
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield
-        finally:
-            enough.set()
-            thread.join()
+        return repeated(self._send)
 
     def _send(self) -> None:
         triggers = [post.content["data"] for post in self._receiver.taken]

@@ -22,7 +22,7 @@ from tests.support.kafka.worker_process import Process
 from tests.support.prometheus import Prometheus, free_port
 from worker.core.effects import iso
 
-__all__ = ["CONSENTS", "DEFINITIONS", "World", "event", "order", "wait_seconds", "world_on"]
+__all__ = ["CONSENTS", "DEFINITIONS", "World", "event", "order", "repeated", "wait_seconds", "world_on"]
 
 DEFINITIONS: dict[str, Any] = {
     "version": 1,
@@ -102,19 +102,27 @@ class World:
     @contextlib.contextmanager
     def fed(self, make: Callable[[int], Event] = event, per_second: int = 20) -> Iterator[None]:
         """Write events of now for as long as it lasts."""
-        enough, numbers = threading.Event(), iter(range(10**6))
-
-        def feed() -> None:
-            while not enough.wait(0.5):
-                self.shop.feed([make(next(numbers) % 200) for _ in range(per_second // 2)])
-
-        thread = threading.Thread(target=feed)
-        thread.start()
-        try:
+        numbers = iter(range(10**6))
+        with repeated(lambda: self.shop.feed([make(next(numbers) % 200) for _ in range(per_second // 2)])):
             yield
-        finally:
-            enough.set()
-            thread.join()
+
+
+@contextlib.contextmanager
+def repeated(work: Callable[[], object]) -> Iterator[None]:
+    """Do something every half second, in a thread of its own, for as long as a `with` lasts."""
+    enough = threading.Event()
+
+    def working() -> None:
+        while not enough.wait(0.5):
+            work()
+
+    thread = threading.Thread(target=working)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ class Telling:
     def __init__(self, role: Role, hotpath: HotPath) -> None:
         self.role = role
         self.hotpath = hotpath
-        self._seen = 0  # of the commands
+        self._commands_seen = 0
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -40,8 +40,8 @@ class Telling:
 
     def _new(self) -> list[StatusCommand]:
         """Return the questions that came since, and that somebody still waits for."""
-        issued, now_ms = self.hotpath.control.commands[self._seen :], self.hotpath.wall.now_ms()
-        self._seen += len(issued)
+        issued, now_ms = self.hotpath.control.since(self._commands_seen), self.hotpath.wall.now_ms()
+        self._commands_seen = issued[-1].offset + 1 if issued else self._commands_seen
         asked = [one.command for one in issued if isinstance(one.command, StatusCommand)]
         return [command for command in asked if is_waited_for(command, now_ms)]
 

@@ -6,7 +6,6 @@ transactional id: what it was about to publish is aborted, and before it goes on
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +19,12 @@ from worker.kafka.clients import admin, reader
 from worker.kafka.following import everything, latest, pieces, spans_of
 from worker.kafka.learner_state import reported
 from worker.kafka.writing import append, now, started
-from worker.operations.commanding import hold_models, standings
+from worker.operations.commanding import Progress, hold_models, standings
 from worker.operations.groups import described
 from worker.operations.versions import chosen
 from worker.settings import Settings
 
 __all__ = ["PublishedModel", "are_frozen", "freeze", "history", "release", "report", "rollback", "running"]
-
-Progress = Callable[[int, int | None, int], None]
 
 
 @dataclass(frozen=True)

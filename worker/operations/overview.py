@@ -3,20 +3,17 @@
 The rule: what can't be found out is told as that and keeps nothing else from being told.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from worker.kafka import topics
 from worker.kafka.clients import admin
 from worker.operations import models
-from worker.operations.commanding import pauses
+from worker.operations.commanding import Progress, pauses
 from worker.operations.publishing import history
 from worker.operations.standing import roles
 from worker.settings import Settings
 
 __all__ = ["overview"]
-
-Progress = Callable[[int, int | None, int], None]
 
 
 async def overview(settings: Settings, seconds_max: float, progress: Progress | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The rule: how far behind somebody is, brokers know, and so it is told of who is 
 only its own partition can say.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,7 +16,7 @@ from worker.kafka.clients import admin, reader
 from worker.kafka.following import spans_of
 from worker.kafka.offsets import committed
 from worker.kafka.topics import input_partitions
-from worker.operations.commanding import Place, standings
+from worker.operations.commanding import Place, Progress, standings
 from worker.operations.groups import described
 from worker.settings import Settings
 
@@ -26,7 +26,6 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
     "worker": ("events",), "trainer": LEARNT_FROM, "lift": MEASURED_FROM, "sinks": DELIVERED,
 }  # fmt: skip
 
-Progress = Callable[[int, int | None, int], None]
 Role = dict[str, Any]
 
 
@@ -44,9 +43,11 @@ async def roles(
 
     A partition that doesn't answer in time has `answered` false; what a group has never read isn't among its `reads`.
     """
+    names = _groups(settings)
     async with admin(settings) as client:
-        groups = {role: await described(client, group) for role, group in _groups(settings).items()}
-    unread = {role: await _unread(settings, role, missing) for role in groups}
+        groups = {role: await described(client, group) for role, group in names.items()}
+    async with reader(settings) as reading:
+        unread = {role: await _unread(settings, reading, role, group, missing) for role, group in names.items()}
     # Of whom nobody is there nobody will answer: whoever looks needn't wait to be told.
     asked = [role for role, group in groups.items() if group["members"]]
     needed = {settings.events_topic, *map(settings.topic, ("commands", "answers"))}
@@ -67,16 +68,15 @@ def _groups(settings: Settings) -> dict[str, str]:
     }  # fmt: skip
 
 
-async def _unread(settings: Settings, role: str, missing: set[str]) -> dict[TopicPartition, Unread]:
-    """Return what a role has yet to read, of the partitions in which it has committed an offset."""
+async def _unread(
+    settings: Settings, reading: AIOKafkaConsumer, role: str, group: str, missing: set[str]
+) -> dict[TopicPartition, Unread]:
+    """Return what a role has yet to read, of the partitions in which its group has committed an offset."""
     names = [settings.events_topic if name == "events" else settings.topic(name) for name in READ_BY[role]]
-    async with reader(settings) as reading:
-        spans = {
-            place: span for name in set(names) - missing for place, span in (await spans_of(reading, name)).items()
-        }
-        reached = await committed(settings, _groups(settings)[role], spans)
-        begins = {place: max(copy.offset, spans[place].begin) for place, copy in reached.items()}
-        return await _beyond(reading, begins, {place: spans[place].end for place in begins})
+    spans = {place: span for name in set(names) - missing for place, span in (await spans_of(reading, name)).items()}
+    reached = await committed(settings, group, spans)
+    begins = {place: max(copy.offset, spans[place].begin) for place, copy in reached.items()}
+    return await _beyond(reading, begins, {place: spans[place].end for place in begins})
 
 
 async def _beyond(

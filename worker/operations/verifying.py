@@ -175,7 +175,7 @@ def _begun(live: Live, first: Point) -> Recomputation:
     return Recomputation(
         _data(first.definitions or ""), first.hash or "", _model(first.model),
         mapping=_data(first.mapping or ""), chosen=live.is_chosen, erased=partial(_until, live.erasures),
-        topic=stands.topic,        partition=stands.partition, partitions=stands.partitions,
+        topic=stands.topic, partition=stands.partition, partitions=stands.partitions,
         grace_ms=stands.grace_ms, clock=stands.clock,
     )  # fmt: skip
 
